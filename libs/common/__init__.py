@@ -1,0 +1,1 @@
+"""What all services share: events, bus, service life cycle, settings, logs, objects, formats."""

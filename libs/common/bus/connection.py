@@ -1,0 +1,423 @@
+"""One service's connection: publish, request, serve, subscribe, follow."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import stamina
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+from nats.errors import OutboundBufferLimitError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import BadRequestError, FetchTimeoutError
+
+from libs.common.bus.framing import join, split
+from libs.common.bus.pull import FETCH_S, Pull
+from libs.common.bus.records import Records
+from libs.common.bus.streams import stream_configs
+from libs.common.errors import InvalidInput, PlatformError, StartupFailed, Unavailable
+from libs.common.events import (
+    ANY,
+    Event,
+    Message,
+    MessageRejected,
+    Telemetry,
+    Value,
+    decode,
+    decode_as,
+)
+
+CONNECT_S = 5.0
+PUBLISH_S = 2.0
+"""How long one attempt to store a message may take; the next follows at once."""
+RETRY_FOR_S = 300.0
+"""How long a publish is repeated while the server is away."""
+
+M = TypeVar("M", bound=Message)
+V = TypeVar("V", bound=Value)
+Handler = Callable[[M], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message as the stream holds it."""
+
+    message: Message
+    data: bytes
+    sequence: int
+
+
+class Bus:
+    """One connection of one service."""
+
+    def __init__(self, client: Client, service: str, instance: str) -> None:
+        self._client = client
+        self._js = client.jetstream(timeout=PUBLISH_S)
+        self.service, self.instance = service, instance
+        self._subscriptions: list[Pull | Subscription] = []
+
+    @classmethod
+    async def connect(
+        cls, url: str, service: str, instance: str = "", event_stream_max_bytes: int = 2 * 1024**3
+    ) -> Self:
+        """
+        Connect within five seconds and make sure that the streams exist.
+
+        Raises:
+            Unavailable: no server answers at this address (a restart may help).
+            StartupFailed: the server refuses the credentials (a restart does not help).
+        """
+        client = Client()
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await client.connect(
+                    url,
+                    name=f"{service} {instance}".strip(),
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.25,
+                    ping_interval=5,
+                    pending_size=16 * 1024**2,
+                    error_cb=_ignore,  # what fails is raised where it was asked for
+                )
+                bus = cls(client, service, instance)
+                await bus._ensure_streams(event_stream_max_bytes)
+        except (TimeoutError, OSError, NatsError) as error:
+            with suppress(Exception):
+                await client.close()
+            if "authorization" in str(error).lower():
+                raise StartupFailed(f"NATS at {_without_secret(url)} refuses the login") from error
+            raise Unavailable(
+                f"no NATS server with JetStream answers at {_without_secret(url)}: {error!r}"
+            ) from error
+        return bus
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server can be reached at this moment."""
+        return bool(self._client.is_connected)
+
+    async def close(self) -> None:
+        """Send what is pending and close; subscriptions must have been drained before."""
+        with suppress(NatsError, TimeoutError, OSError):
+            await self._client.close()
+
+    async def drain(self, deadline_s: float) -> None:
+        """Stop the intake of every subscription and finish the handlers that are running."""
+        pulls = [item for item in self._subscriptions if isinstance(item, Pull)]
+        for item in self._subscriptions:
+            if not isinstance(item, Pull):
+                with suppress(NatsError):
+                    await item.unsubscribe()
+        await asyncio.gather(*(pull.stop(deadline_s) for pull in pulls))
+        self._subscriptions.clear()
+
+    # -- sending ---------------------------------------------------------------------------
+
+    async def publish(self, message: Message) -> None:
+        """
+        Send a message; a command or an event is stored when this returns.
+
+        Raises:
+            Unavailable: the server was away for longer than `RETRY_FOR_S`.
+        """
+        if message.producer not in (ANY, self.service):
+            raise TypeError(
+                f"{message.type_name} is published by {message.producer}, not {self.service}"
+            )
+        subject = message.subject(message.run_id)
+        if isinstance(message, Telemetry):
+            with suppress(OutboundBufferLimitError):
+                await self._client.publish(subject, message.encode())
+            return
+        await self._store(subject, message.encode(), {"Nats-Msg-Id": message.id})
+
+    async def _store(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
+        if len(data) > (limit := self._client.max_payload):
+            raise InvalidInput(f"{subject}: {len(data)} bytes; the server takes {limit}")
+        try:
+            async for attempt in stamina.retry_context(
+                on=(NatsError, TimeoutError), attempts=None, timeout=RETRY_FOR_S, wait_max=2.0
+            ):
+                with attempt:
+                    await self._js.publish(subject, data, headers=headers)
+        except (NatsError, TimeoutError) as error:
+            raise Unavailable(f"{subject} could not be stored: {error!r}") from error
+
+    async def request(
+        self, message: Telemetry, reply_class: type[M], blob: bytes = b"", timeout_s: float = 5.0
+    ) -> tuple[M, bytes]:
+        """
+        Ask and wait for the answer; both may carry raw bytes behind the JSON.
+
+        Raises:
+            Unavailable: nobody answers; asking again is up to the caller.
+        """
+        try:
+            answer = await self._client.request(
+                message.subject(message.run_id), join(message, blob), timeout=timeout_s
+            )
+        except (NatsError, TimeoutError) as error:
+            raise Unavailable(f"{message.type_name}: no answer ({error!r})") from error
+        return split(reply_class, answer.data)
+
+    async def serve(
+        self,
+        request_class: type[M],
+        handler: Callable[[M, bytes], Coroutine[Any, Any, Message | None]],
+        run_id: str,
+    ) -> None:
+        """Answer requests of one run; a handler that returns None leaves the asker waiting."""
+
+        async def answer(raw: Msg) -> None:
+            try:
+                reply = await handler(*split(request_class, raw.data))
+            except InvalidInput as error:
+                await self._reject(raw.subject, raw.data, str(error))
+                return
+            if reply is not None:
+                await raw.respond(join(reply, b""))
+
+        self._subscriptions.append(
+            await self._client.subscribe(request_class.subject(run_id), cb=answer)
+        )
+        await self._client.flush()  # the server knows of it when this returns
+
+    # -- receiving -------------------------------------------------------------------------
+
+    async def watch(self, message_class: type[M], handler: Handler[M], run_id: str = ANY) -> Any:
+        """
+        Follow telemetry; a slow handler loses messages and delays nobody.
+
+        Returns a handle whose `unsubscribe()` coroutine ends it.
+        """
+
+        async def receive(raw: Msg) -> None:
+            with suppress(InvalidInput):
+                await handler(decode_as(message_class, raw.data))
+
+        subscription = await self._client.subscribe(
+            message_class.subject(run_id), cb=receive, pending_msgs_limit=64
+        )
+        self._subscriptions.append(subscription)
+        await self._client.flush()
+        return subscription
+
+    async def subscribe(
+        self,
+        message_class: type[M],
+        handler: Handler[M],
+        *,
+        durable: str,
+        concurrency: int = 1,
+        ack_wait_s: float = 30.0,
+        max_deliver: int = 5,
+    ) -> None:
+        """
+        Handle commands or events, each at least once; `durable` names the group that shares them.
+
+        A handler may run for as long as it needs: the server is told that it is in progress.
+        `max_deliver` -1 never gives a message up.
+        """
+
+        async def handle(raws: list[Msg]) -> None:
+            await asyncio.gather(
+                *(
+                    self._handle(raw, message_class, handler, ack_wait_s, max_deliver)
+                    for raw in raws
+                )
+            )
+
+        config = ConsumerConfig(
+            durable_name=durable,
+            filter_subject=message_class.subject(),
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ack_wait_s,
+            max_deliver=max_deliver,
+            max_ack_pending=1024,
+        )
+        await self._pull(message_class.stream, config, handle, batch=1, workers=concurrency)
+
+    async def subscribe_batches(
+        self,
+        handler: Callable[[list[Received]], Coroutine[Any, Any, None]],
+        *,
+        durable: str,
+        batch: int = 256,
+        ack_wait_s: float = 30.0,
+    ) -> None:
+        """
+        Handle every event in the stream's order, in batches that are acknowledged as a whole.
+
+        What the handler raises brings the whole batch back: it must not be half done.
+        """
+
+        async def handle(raws: list[Msg]) -> None:
+            received = [item for raw in raws if (item := await self._read(raw)) is not None]
+            if received:
+                await handler(received)
+            for raw in raws:
+                await raw.ack()
+
+        config = ConsumerConfig(
+            durable_name=durable,
+            filter_subject="dr.evt.>",
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ack_wait_s,
+            max_ack_pending=4 * batch,
+        )
+        await self._pull(Event.stream, config, handle, batch=batch, workers=1)
+
+    async def follow(
+        self,
+        run_id: str = ANY,
+        *,
+        classes: Sequence[type[Message]] = (),
+        after: int = 0,
+        live: bool = True,
+    ) -> AsyncIterator[Received]:
+        """
+        Events from the stream in order, those stored first and then, if `live`, those to come.
+
+        `after` is the sequence of the last event that the caller has seen. Survives a restart of
+        the server.
+        """
+        subjects = [c.subject(run_id) for c in classes] or [f"dr.evt.*.*.*.{run_id}"]
+        while True:
+            try:
+                async for raws in self._batches(subjects, after, headers_only=False, live=live):
+                    for raw in raws:
+                        after = raw.metadata.sequence.stream
+                        with suppress(InvalidInput):
+                            yield Received(decode(raw.data), raw.data, after)
+                return
+            except (NatsError, OSError) as error:
+                if self._client.is_closed:
+                    return
+                if not live and not self._client.is_reconnecting:
+                    raise Unavailable(f"the event stream can't be read: {error!r}") from error
+                await asyncio.sleep(0.25)  # the server is on its way back
+
+    async def ids(self, event_class: type[Event], run_id: str) -> set[str]:
+        """The ids of all stored events of a class, without fetching their bodies."""
+        found: set[str] = set()
+        async for raws in self._batches([event_class.subject(run_id)], 0, True, live=False):
+            found.update((raw.headers or {}).get("Nats-Msg-Id", "") for raw in raws)
+        return found - {""}
+
+    async def records(self, bucket: str, value_class: type[V]) -> Records[V]:
+        """A table of values in JetStream, shared by all processes."""
+        with suppress(BadRequestError):
+            await self._js.create_key_value(bucket=bucket, history=1)
+        return Records(await self._js.key_value(bucket), value_class)
+
+    # -- inside ----------------------------------------------------------------------------
+
+    async def _ensure_streams(self, event_stream_max_bytes: int) -> None:
+        for config in stream_configs(event_stream_max_bytes):
+            try:
+                await self._js.add_stream(config)
+            except BadRequestError:  # it exists with other settings, or another service was faster
+                await self._js.update_stream(config)
+
+    async def _pull(
+        self,
+        stream: str,
+        config: ConsumerConfig,
+        handle: Callable[[list[Msg]], Coroutine[Any, Any, None]],
+        batch: int,
+        workers: int,
+    ) -> None:
+        await self._js.add_consumer(stream, config)
+        for _ in range(workers):
+            pull = Pull(self._js, stream, config, handle, batch)
+            await pull.start()
+            self._subscriptions.append(pull)
+
+    async def _batches(
+        self, subjects: list[str], after: int, headers_only: bool, live: bool
+    ) -> AsyncIterator[list[Msg]]:
+        config = ConsumerConfig(
+            filter_subjects=subjects,
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=after + 1,
+            ack_policy=AckPolicy.NONE,
+            headers_only=headers_only or None,
+            inactive_threshold=60.0,
+            mem_storage=True,
+        )
+        consumer = await self._js.add_consumer(Event.stream, config)
+        pull = await self._js.pull_subscribe_bind(stream=Event.stream, consumer=consumer.name)
+        try:
+            pending = consumer.num_pending or 0
+            while live or pending > 0:
+                try:
+                    raws = await pull.fetch(min(256, pending) if not live else 256, FETCH_S)
+                except (FetchTimeoutError, TimeoutError):
+                    if not live:
+                        return
+                    await pull.consumer_info()  # raises where a restart has forgotten the consumer
+                    continue
+                pending = raws[-1].metadata.num_pending if raws else 0
+                yield raws
+        finally:
+            with suppress(NatsError, TimeoutError):
+                await pull.unsubscribe()
+
+    async def _handle(
+        self, raw: Msg, message_class: type[M], handler: Handler[M], ack_wait_s: float, limit: int
+    ) -> None:
+        ticking = asyncio.create_task(_keep_in_progress(raw, ack_wait_s / 3))
+        try:
+            await handler(decode_as(message_class, raw.data))
+        except PlatformError as error:
+            await self._reject(raw.subject, raw.data, f"{type(error).__name__}: {error}")
+            await raw.term()
+        except Exception as error:
+            if 0 < limit <= raw.metadata.num_delivered:
+                await self._reject(raw.subject, raw.data, repr(error))
+                await raw.term()
+            else:
+                await raw.nak(delay=min(2.0**raw.metadata.num_delivered / 4, 30.0))
+        else:
+            await raw.ack()
+        finally:
+            ticking.cancel()
+
+    async def _read(self, raw: Msg) -> Received | None:
+        try:
+            return Received(decode(raw.data), raw.data, raw.metadata.sequence.stream)
+        except InvalidInput as error:
+            await self._reject(raw.subject, raw.data, str(error))
+            return None
+
+    async def _reject(self, subject: str, data: bytes, reason: str) -> None:
+        headers = {"Dr-Reason": reason[:512].replace("\n", " ")}
+        await self._store(f"dr.dead.{subject}", data, headers)
+        await self.publish(
+            MessageRejected(
+                service=self.service,
+                rejected_subject=subject,
+                reason=reason,
+                excerpt=data[:200].decode(errors="replace"),
+            )
+        )
+
+
+async def _keep_in_progress(raw: Msg, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        with suppress(NatsError, TimeoutError):
+            await raw.in_progress()
+
+
+async def _ignore(_: Exception) -> None:
+    return None
+
+
+def _without_secret(url: str) -> str:
+    scheme, _, rest = url.rpartition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -1,0 +1,88 @@
+"""Tables of typed values in JetStream: the state that processes share."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+import stamina
+from nats.errors import Error as NatsError
+from nats.js.errors import BadRequestError
+from nats.js.errors import NotFoundError as NatsNotFoundError
+
+from libs.common.errors import Conflict, NotFound, Unavailable
+from libs.common.events import Value
+
+LIST_S = 5.0
+"""How long the next row of a listing may take."""
+
+V = TypeVar("V", bound=Value)
+
+
+class Records(Generic[V]):
+    """
+    A table of typed values: last value for each key, with a revision for compare-and-set.
+
+    Keys are run ids or other words of `[a-z0-9-]`.
+    """
+
+    def __init__(self, bucket: Any, value_class: type[V]) -> None:
+        self._bucket, self._class = bucket, value_class
+
+    async def get(self, key: str) -> tuple[V, int]:
+        """The value and its revision. Raises `NotFound`."""
+        try:
+            entry = await _patiently(lambda: self._bucket.get(key))
+        except NatsNotFoundError as error:
+            raise NotFound(f"{key!r} does not exist") from error
+        return self._class.model_validate_json(entry.value), entry.revision
+
+    async def create(self, key: str, value: V) -> int:
+        """Store a new key and return its revision. Raises `Conflict` where it exists."""
+        try:
+            revision: int = await self._bucket.create(key, value.model_dump_json().encode())
+        except BadRequestError as error:
+            raise Conflict(f"{key!r} exists already; choose another name") from error
+        return revision
+
+    async def update(self, key: str, value: V, revision: int) -> int:
+        """Replace a value that has not changed since. Raises `Conflict` where it has."""
+        data = value.model_dump_json().encode()
+        try:
+            new: int = await _patiently(lambda: self._bucket.update(key, data, last=revision))
+        except BadRequestError as error:
+            raise Conflict(f"{key!r} was changed by another process meanwhile") from error
+        return new
+
+    async def delete(self, key: str) -> None:
+        """Forget a key."""
+        await _patiently(lambda: self._bucket.purge(key))
+
+    async def all(self) -> dict[str, tuple[V, int]]:
+        """Every key with its value and revision."""
+        found: dict[str, tuple[V, int]] = {}
+        watcher = await _patiently(lambda: self._bucket.watchall(ignore_deletes=True))
+        try:
+            while (entry := await watcher.updates(timeout=LIST_S)) is not None:
+                value = self._class.model_validate_json(entry.value)
+                found[entry.key] = (value, entry.revision)
+        finally:
+            await watcher.stop()
+        return found
+
+
+async def _patiently(call: Callable[[], Awaitable[Any]]) -> Any:
+    """A JetStream call, repeated while the server is away."""
+
+    def passes(error: Exception) -> bool:
+        known = isinstance(error, NatsNotFoundError | BadRequestError)
+        return isinstance(error, NatsError | TimeoutError) and not known
+
+    try:
+        async for attempt in stamina.retry_context(
+            on=passes, attempts=None, timeout=60.0, wait_max=1.0
+        ):
+            with attempt:
+                return await call()
+    except (NatsNotFoundError, BadRequestError):
+        raise
+    except (NatsError, TimeoutError) as error:
+        raise Unavailable(f"NATS does not answer: {error!r}") from error

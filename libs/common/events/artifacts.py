@@ -1,0 +1,39 @@
+"""Objects that were stored and mirrored. The uploader follows every `ArtifactEvent`."""
+
+from typing import Literal
+
+from libs.common.events.base import Event
+from libs.common.events.values import CheckpointRef, ObjectRef
+
+
+class ArtifactEvent(Event):
+    """An event that announces objects in the store."""
+
+    artifacts: tuple[ObjectRef, ...] = ()
+
+
+class LogArchived(ArtifactEvent, producer="logger"):
+    """Files made from the journal: simulation traces, metrics, the journal itself."""
+
+    kind: Literal["simtrace", "metrics", "journal"]
+
+
+class ModelPackaged(ArtifactEvent, producer="submitter"):
+    """Archives for the car and for the virtual league were made of a checkpoint."""
+
+    checkpoint: CheckpointRef
+    target: str  # where the archives were put beside the store, as file:///…
+
+
+class ArtifactReplicated(Event, producer="uploader"):
+    """An object was copied to the remote store and its size and checksum were verified there."""
+
+    source: ObjectRef
+    remote_uri: str
+
+
+class ReplicationFailed(Event, producer="uploader"):
+    """An object could not be copied; it stays in the backlog."""
+
+    source: ObjectRef
+    reason: str

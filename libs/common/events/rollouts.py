@@ -1,0 +1,151 @@
+"""
+Driving: the commands to simulators, and what is said between a simulator and a learner.
+
+In training the policy acts with the learner: for every camera step a simulator sends one
+`ActionRequest`, its observations as raw bytes behind it, and gets one `ActionReply`. Both are core
+NATS request and reply; a request that is sent again (same rollout, attempt and step) gets the same
+reply again. In evaluations the simulator runs the exported policy itself.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.run_spec import RaceSpec
+from libs.common.events.base import Command, Event, Telemetry, Value
+from libs.common.events.values import EpisodeStatus, ObjectRef, Phase, StepColumns, TrackRef
+from libs.common.events.values import TrialResult as TrialResult
+
+ROLLOUT_STREAM = "DR_ROLLOUT"
+
+
+class CollectRollout(Command, producer="trainer", stream=ROLLOUT_STREAM):
+    """
+    Drive these cars until the learner says stop.
+
+    `rollout_id` names one session with one attempt of the learner. The seeds are the cars': what a
+    car does depends on its seed and its actions alone.
+    """
+
+    rollout_id: str
+    track: TrackRef
+    race: RaceSpec
+    metadata: ModelMetadata
+    reward_function: str
+    cars: tuple[int, ...]  # numbers of the cars, the learner's order
+    seeds: tuple[int, ...]  # one for each car
+
+
+class EvaluatePolicy(Command, producer="trainer", stream=ROLLOUT_STREAM):
+    """Drive `trials` episodes with an exported policy, greedily, and publish what came of it."""
+
+    evaluation_id: str
+    policy: ObjectRef
+    checkpoint: str
+    track: TrackRef
+    race: RaceSpec
+    metadata: ModelMetadata
+    reward_function: str
+    trials: int = Field(ge=1)
+    seed: int = 0
+
+
+class CarStep(Value):
+    """What became of one car since the last reply."""
+
+    reward: float = 0.0
+    done: bool = False  # the episode ended with this reward; the observation is the next one's
+    truncated: bool = False  # it ended by the step cap, not by what the car did
+    status: EpisodeStatus = "in_progress"
+    episode: int = -1  # the number that the learner gave it
+    progress_pct: float = 0.0
+    steps: int = 0
+    episode_reward: float = 0.0
+    lap_s: float | None = None
+
+
+class ActionRequest(Telemetry, producer="simulator"):
+    """
+    Observations of all cars of one rollout, (cars, height, width) uint8, behind the JSON.
+
+    `attempt` is a token of the simulator's session: another token for the same rollout means that
+    the simulator died, that all its cars begin anew and that their open episodes never ended.
+    """
+
+    rollout_id: str
+    attempt: str
+    step: int  # from 0
+    cars: tuple[CarStep, ...]
+    height: int
+    width: int
+
+
+class ActionReply(Telemetry, producer="trainer"):
+    """
+    One action for each car, or the end of the rollout.
+
+    `episodes` are the numbers of the episodes the cars drive now: the learner gives a new number
+    to a car whose last step was `done`. A number is used once in a run, and none is left out.
+    """
+
+    rollout_id: str
+    step: int
+    actions: tuple[int, ...] = ()
+    episodes: tuple[int, ...] = ()
+    iteration: int = 0
+    stop: bool = False
+
+
+class EpisodeEnded(Event, producer="simulator"):
+    """
+    One finished episode with all its steps. Published before the learner hears of it.
+
+    Its `id` is made of run, phase and number, so that an episode is in the journal once even if a
+    simulator died between telling the bus and telling the learner.
+    """
+
+    phase: Phase
+    episode: int  # from 0; in evaluations the trial
+    iteration: int
+    rollout_id: str  # or the evaluation's id
+    car: int
+    checkpoint: str | None = None  # of an evaluation
+    track: str
+    track_length_m: float
+    status: EpisodeStatus
+    reward: float
+    progress_pct: float
+    steps: int
+    lap_s: float | None = None
+    started_at_s: float  # wall-clock, epoch seconds
+    columns: StepColumns
+
+
+class EvaluationEnded(Event, producer="simulator"):
+    """All trials of an evaluation are over."""
+
+    evaluation_id: str
+    checkpoint: str
+    track: str
+    trials: tuple[TrialResult, ...]
+
+
+class EvaluationFailed(Event, producer="simulator"):
+    """An evaluation could not be driven, as where the policy's file can't be read."""
+
+    evaluation_id: str
+    checkpoint: str
+    reason: str
+
+
+class RewardFailed(Event, producer="simulator"):
+    """The reward function broke its contract; the run ends, the simulator lives on."""
+
+    rollout_id: str
+    episode: int
+    step: int
+    reason: str  # one sentence
+    line: int | None = None  # in the reward function's source
+    traceback: str = ""
+    params: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,72 @@
+"""Values that several messages carry: pointers to objects, checkpoints, tracks, step columns."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from libs.common.events.base import Value
+
+Phase = Literal["training", "evaluation"]
+
+EpisodeStatus = Literal[
+    "lap_complete", "off_track", "immobilized", "reversed", "crashed", "time_up", "in_progress"
+]
+"""DeepRacer's raw status names (reference, section 1.4)."""
+
+
+class ObjectRef(Value):
+    """A pointer to an object in the store; the object itself never travels on the bus."""
+
+    uri: str  # s3://bucket/key
+    sha256: str
+    size_bytes: int
+
+
+class TrackRef(Value):
+    """A track by name; `source` is None for a built-in one, else its stored `.npy` file."""
+
+    name: str
+    source: ObjectRef | None = None
+
+
+class CheckpointRef(Value):
+    """One checkpoint of a run with every file that belongs to it."""
+
+    name: str  # "13_Step-8044.ckpt", as DeepRacer names it
+    number: int
+    env_steps: int
+    files: tuple[ObjectRef, ...]  # the TF1 checkpoint: data, index, meta
+    policy: ObjectRef  # model_N.pb, the frozen policy
+
+
+class StepColumns(Value):
+    """
+    The steps of one episode as columns of equal length, oldest first.
+
+    Lengths in metres, angles in radians (+ = left), times in simulated seconds since the episode
+    began. Row 0 is the start (`reward` 0), as DeepRacer's traces have it.
+    """
+
+    x_m: tuple[float, ...] = ()  # a point 0.14 m ahead of the model's origin, as DeepRacer logs
+    y_m: tuple[float, ...] = ()
+    heading_rad: tuple[float, ...] = ()
+    steering_rad: tuple[float, ...] = ()  # commanded
+    speed_mps: tuple[float, ...] = ()  # commanded
+    action: tuple[int, ...] = ()  # index; -1 in row 0 and for continuous actions
+    reward: tuple[float, ...] = ()
+    progress_pct: tuple[float, ...] = ()
+    closest_waypoint: tuple[int, ...] = ()
+    all_wheels_on_track: tuple[bool, ...] = ()
+    sim_time_s: tuple[float, ...] = ()
+
+
+class TrialResult(Value):
+    """One evaluation episode."""
+
+    trial: int = Field(ge=0)
+    status: EpisodeStatus
+    progress_pct: float
+    steps: int
+    lap_s: float | None = None  # None where the lap was not completed
+    reward: float = 0.0
+    off_track_count: int = 0

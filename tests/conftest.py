@@ -1,0 +1,69 @@
+"""Fixtures: the real servers, and a bus and a store on them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from libs.common.bus import Bus
+from libs.common.objects import ObjectStore
+from tests.servers import NatsServer, S3Server
+
+ROOT = Path(__file__).parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+Connect = Callable[[str], Awaitable[Bus]]
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Published tracks and logs of the real simulator; a test without them is left out."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the published data is not beside this checkout")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A server for this test alone, so that it may be killed."""
+    server = NatsServer(tmp_path_factory.mktemp("nats"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One store for all tests; each takes a bucket of its own."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def connect(nats_server: NatsServer) -> AsyncIterator[Connect]:
+    """Open a bus as the named service; closed after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def open_bus(service: str) -> Bus:
+            bus = await Bus.connect(nats_server.url, service, "test")
+            stack.push_async_callback(bus.close)
+            stack.push_async_callback(bus.drain, 2.0)
+            return bus
+
+        yield open_bus
+
+
+@pytest.fixture
+async def objects(s3_server: S3Server) -> AsyncIterator[ObjectStore]:
+    """A store with an empty bucket."""
+    bucket = f"test-{uuid4().hex[:12]}"
+    store = ObjectStore(
+        s3_server.endpoint, s3_server.access_key, s3_server.secret_key, "us-east-1", bucket
+    )
+    async with store:
+        await store.ensure_bucket()
+        yield store
