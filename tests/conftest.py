@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import stamina.instrumentation
 
 from libs.common.bus import Bus
 from libs.common.objects import ObjectStore
@@ -13,6 +14,8 @@ from tests.servers import NatsServer, S3Server
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
+
+stamina.instrumentation.set_on_retry_hooks([])  # waiting for a server is no news in a test
 
 Connect = Callable[[str], Awaitable[Bus]]
 

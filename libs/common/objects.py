@@ -7,9 +7,11 @@ connection drops) are retried with back-off; the rest become `PlatformError`s.
 """
 
 import asyncio
+import base64
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +26,18 @@ from libs.common.events.values import ObjectRef
 
 RETRY_FOR_S = 60.0
 """How long a call keeps trying while the store is away; a killed store is back within seconds."""
+
+PART_BYTES = 8 * 1024**2
+"""Larger objects are sent and fetched in parts of this size (S3 takes at least 5 MiB)."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing tells it; the etag changes with the content."""
+
+    key: str
+    size_bytes: int
+    etag: str
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -45,9 +59,15 @@ class ObjectStore:
     """A client of one bucket. Use as an async context manager."""
 
     def __init__(
-        self, endpoint: str, access_key: str, secret_key: str, region: str, bucket: str
+        self,
+        endpoint: str,
+        access_key: str,
+        secret_key: str,
+        region: str,
+        bucket: str,
+        retry_for_s: float = RETRY_FOR_S,
     ) -> None:
-        self.bucket = bucket
+        self.bucket, self._retry_for_s = bucket, retry_for_s
         self._client_args: dict[str, Any] = {
             "endpoint_url": endpoint or None,
             "aws_access_key_id": access_key or None,
@@ -90,6 +110,9 @@ class ObjectStore:
 
     async def ensure_bucket(self) -> None:
         """Create the bucket where it does not exist yet."""
+        with suppress(NotFound):
+            await self._call("head_bucket", Bucket=self.bucket)
+            return
         try:
             await self._call("create_bucket", Bucket=self.bucket)
         except ClientError as error:
@@ -105,9 +128,63 @@ class ObjectStore:
         )
         return ObjectRef(uri=self.uri(key), sha256=digest, size_bytes=len(data))
 
-    async def put_file(self, key: str, path: Path) -> ObjectRef:
-        """Store a file under a key."""
-        return await self.put(key, await asyncio.to_thread(path.read_bytes))
+    async def put_file(self, key: str, path: Path, size_bytes: int | None = None) -> ObjectRef:
+        """Store a file, or its first bytes, under a key; it is never whole in memory."""
+        digest, size = await asyncio.to_thread(_measure, path, size_bytes)
+        return await self.put_parts(key, _in_thread(_file_parts(path, size)), digest, size)
+
+    async def put_parts(
+        self, key: str, parts: AsyncIterator[bytes], sha256: str, size_bytes: int
+    ) -> ObjectRef:
+        """
+        Store a stream of parts of `PART_BYTES`; the store compares each part with its MD5.
+
+        Raises:
+            InvalidInput: the stream is not what was announced; what lay under the key remains.
+        """
+        if size_bytes > PART_BYTES:
+            await self._put_multipart(key, parts, sha256)
+        else:
+            data = b"".join([part async for part in parts])
+            digest = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+            _compare(key, digest, sha256)
+            await self._call(
+                "put_object",
+                Bucket=self.bucket,
+                Key=key,
+                Body=data,
+                ContentMD5=_md5(data),
+                Metadata={"sha256": sha256},
+            )
+        return ObjectRef(uri=self.uri(key), sha256=sha256, size_bytes=size_bytes)
+
+    async def _put_multipart(self, key: str, parts: AsyncIterator[bytes], sha256: str) -> None:
+        target: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
+        begun = await self._call("create_multipart_upload", **target, Metadata={"sha256": sha256})
+        target["UploadId"] = begun["UploadId"]
+        digest = hashlib.sha256()
+        sent: list[dict[str, Any]] = []
+        try:
+            async for part in parts:
+                await asyncio.to_thread(digest.update, part)
+                number, md5 = len(sent) + 1, await asyncio.to_thread(_md5, part)
+                answer = await self._call(
+                    "upload_part", **target, PartNumber=number, Body=part, ContentMD5=md5
+                )
+                sent.append({"PartNumber": number, "ETag": answer["ETag"]})
+            _compare(key, digest.hexdigest(), sha256)
+            await self._call("complete_multipart_upload", **target, MultipartUpload={"Parts": sent})
+        except BaseException:
+            with suppress(Exception):
+                await self._call("abort_multipart_upload", **target)
+            raise
+
+    async def parts(self, key: str, size_bytes: int) -> AsyncIterator[bytes]:
+        """The bytes of an object of this size, `PART_BYTES` at a time. Raises `NotFound`."""
+        for start in range(0, size_bytes, PART_BYTES):
+            last = min(start + PART_BYTES, size_bytes) - 1
+            place = {"Bucket": self.bucket, "Key": key, "Range": f"bytes={start}-{last}"}
+            yield await self._call("get_object", "Body", **place)
 
     async def get(self, reference: ObjectRef) -> bytes:
         """
@@ -145,11 +222,16 @@ class ObjectStore:
 
     async def keys(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
         """Each key below a prefix with its size in bytes."""
+        async for item in self.listing(prefix):
+            yield item.key, item.size_bytes
+
+    async def listing(self, prefix: str) -> AsyncIterator[Listed]:
+        """Every object below a prefix."""
         token: dict[str, str] = {}
         while True:
             page = await self._call("list_objects_v2", Bucket=self.bucket, Prefix=prefix, **token)
             for item in page.get("Contents", []):
-                yield item["Key"], item["Size"]
+                yield Listed(item["Key"], item["Size"], item.get("ETag", ""))
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
@@ -162,7 +244,7 @@ class ObjectStore:
         """One S3 call, retried while the store is away; `body` names a stream to read whole."""
         try:
             async for attempt in stamina.retry_context(
-                on=_passes_by_itself, attempts=None, timeout=RETRY_FOR_S, wait_max=2.0
+                on=_passes_by_itself, attempts=None, timeout=self._retry_for_s, wait_max=2.0
             ):
                 with attempt:
                     answer = await getattr(self._client, operation)(**arguments)
@@ -179,3 +261,34 @@ class ObjectStore:
             raise
         except (TimeoutError, BotoCoreError, OSError) as error:
             raise Unavailable(f"the object store does not answer: {error}") from error
+
+
+def _compare(key: str, digest: str, announced: str) -> None:
+    if digest != announced:
+        raise InvalidInput(f"{key} has SHA-256 {digest}, but {announced} was announced")
+
+
+def _md5(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+def _file_parts(path: Path, size_bytes: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while size_bytes > 0 and (part := file.read(min(PART_BYTES, size_bytes))):
+            size_bytes -= len(part)
+            yield part
+
+
+def _measure(path: Path, size_bytes: int | None) -> tuple[str, int]:
+    """SHA-256 and number of a file's bytes, of the first `size_bytes` if they are given."""
+    size = path.stat().st_size if size_bytes is None else size_bytes
+    digest = hashlib.sha256()
+    for part in _file_parts(path, size):
+        digest.update(part)
+    return digest.hexdigest(), size
+
+
+async def _in_thread(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """A blocking iterator's items, each fetched in a thread."""
+    while (part := await asyncio.to_thread(next, parts, None)) is not None:
+        yield part

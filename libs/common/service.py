@@ -27,6 +27,7 @@ from libs.common.errors import PlatformError, StartupFailed
 from libs.common.events import ServiceBeat
 from libs.common.health import add_health, add_problem_details
 from libs.common.objects import ObjectStore
+from libs.common.tasks import end
 
 EXIT_CRASH = 1
 EXIT_STARTUP = 3
@@ -70,6 +71,10 @@ class Service(Generic[Settings]):
         """What the heartbeat tells of this service."""
         return {}
 
+    def problems(self) -> list[str]:
+        """What else keeps this service from being ready, as a disk that fails; a sentence each."""
+        return []
+
     # -- the life cycle --------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -101,14 +106,13 @@ class Service(Generic[Settings]):
             await self._until_stopped(http)
             self.ready = False
             await self.bus.drain(settings_deadline := self.settings.stop_deadline_s)
-            tasks.pop().cancel()
+            await end(tasks.pop())
             async with asyncio.timeout(settings_deadline):
                 await self.stop()
             server.should_exit = True
             await http
             self.log.info("stopped")
-            for task in tasks:
-                task.cancel()
+            await end(*tasks)
         await self._publish_last_lines()
 
     async def _until_stopped(self, http: asyncio.Task[None]) -> None:
@@ -126,13 +130,20 @@ class Service(Generic[Settings]):
         return app
 
     @property
+    def stopping(self) -> bool:
+        """Whether the service was told to stop; long handlers hand back what they hold."""
+        return self._stopping.is_set()
+
+    @property
     def url(self) -> str:
         """Where the HTTP server listens."""
         return f"http://{self.settings.host}:{self.port}"
 
     def _missing(self) -> list[str]:
         missing = [] if self.ready else ["subscriptions are not bound"]
-        return missing if self.bus.connected else [*missing, "the bus is not connected"]
+        if not self.bus.connected:
+            missing.append("the bus is not connected")
+        return missing + self.problems()
 
     def _bind(self) -> socket.socket:
         listener = socket.socket()
@@ -158,7 +169,7 @@ class Service(Generic[Settings]):
                 ServiceBeat(
                     service=self.name,
                     instance=self.instance,
-                    ready=self.ready and self.bus.connected,
+                    ready=not self._missing(),
                     url=self.url,
                     started_at_s=self.started_at_s,
                     detail=self.detail(),

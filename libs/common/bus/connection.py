@@ -12,11 +12,12 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import OutboundBufferLimitError
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import BadRequestError, FetchTimeoutError
+from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.errors import BadRequestError
 
+from libs.common.bus.following import batches
 from libs.common.bus.framing import join, split
-from libs.common.bus.pull import FETCH_S, Pull
+from libs.common.bus.pull import Pull
 from libs.common.bus.records import Records
 from libs.common.bus.streams import stream_configs
 from libs.common.errors import InvalidInput, PlatformError, StartupFailed, Unavailable
@@ -117,9 +118,11 @@ class Bus:
 
     # -- sending ---------------------------------------------------------------------------
 
-    async def publish(self, message: Message) -> None:
+    async def publish(self, message: Message) -> int:
         """
         Send a message; a command or an event is stored when this returns.
+
+        Returns its sequence in the stream, 0 for telemetry.
 
         Raises:
             Unavailable: the server was away for longer than `RETRY_FOR_S`.
@@ -132,10 +135,10 @@ class Bus:
         if isinstance(message, Telemetry):
             with suppress(OutboundBufferLimitError):
                 await self._client.publish(subject, message.encode())
-            return
-        await self._store(subject, message.encode(), {"Nats-Msg-Id": message.id})
+            return 0
+        return await self._store(subject, message.encode(), {"Nats-Msg-Id": message.id})
 
-    async def _store(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
+    async def _store(self, subject: str, data: bytes, headers: dict[str, str]) -> int:
         if len(data) > (limit := self._client.max_payload):
             raise InvalidInput(f"{subject}: {len(data)} bytes; the server takes {limit}")
         try:
@@ -143,9 +146,10 @@ class Bus:
                 on=(NatsError, TimeoutError), attempts=None, timeout=RETRY_FOR_S, wait_max=2.0
             ):
                 with attempt:
-                    await self._js.publish(subject, data, headers=headers)
+                    stored = await self._js.publish(subject, data, headers=headers)
         except (NatsError, TimeoutError) as error:
             raise Unavailable(f"{subject} could not be stored: {error!r}") from error
+        return int(stored.seq)
 
     async def request(
         self, message: Telemetry, reply_class: type[M], blob: bytes = b"", timeout_s: float = 5.0
@@ -170,7 +174,16 @@ class Bus:
         handler: Callable[[M, bytes], Coroutine[Any, Any, Message | None]],
         run_id: str,
     ) -> None:
-        """Answer requests of one run; a handler that returns None leaves the asker waiting."""
+        """
+        Answer requests of one run, side by side; a handler that returns None leaves the asker
+        waiting.
+        """
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def receive(raw: Msg) -> None:
+            task = asyncio.create_task(answer(raw))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
         async def answer(raw: Msg) -> None:
             try:
@@ -182,7 +195,7 @@ class Bus:
                 await raw.respond(join(reply, b""))
 
         self._subscriptions.append(
-            await self._client.subscribe(request_class.subject(run_id), cb=answer)
+            await self._client.subscribe(request_class.subject(run_id), cb=receive)
         )
         await self._client.flush()  # the server knows of it when this returns
 
@@ -257,8 +270,13 @@ class Bus:
 
         async def handle(raws: list[Msg]) -> None:
             received = [item for raw in raws if (item := await self._read(raw)) is not None]
-            if received:
-                await handler(received)
+            try:
+                if received:
+                    await handler(received)
+            except Exception:
+                for raw in raws:
+                    await raw.nak()  # at once: what follows must not overtake them
+                raise
             for raw in raws:
                 await raw.ack()
 
@@ -288,7 +306,7 @@ class Bus:
         subjects = [c.subject(run_id) for c in classes] or [f"dr.evt.*.*.*.{run_id}"]
         while True:
             try:
-                async for raws in self._batches(subjects, after, headers_only=False, live=live):
+                async for raws in batches(self._js, Event.stream, subjects, after, live=live):
                     for raw in raws:
                         after = raw.metadata.sequence.stream
                         with suppress(InvalidInput):
@@ -304,7 +322,8 @@ class Bus:
     async def ids(self, event_class: type[Event], run_id: str) -> set[str]:
         """The ids of all stored events of a class, without fetching their bodies."""
         found: set[str] = set()
-        async for raws in self._batches([event_class.subject(run_id)], 0, True, live=False):
+        subjects = [event_class.subject(run_id)]
+        async for raws in batches(self._js, Event.stream, subjects, headers_only=True, live=False):
             found.update((raw.headers or {}).get("Nats-Msg-Id", "") for raw in raws)
         return found - {""}
 
@@ -312,7 +331,7 @@ class Bus:
         """A table of values in JetStream, shared by all processes."""
         with suppress(BadRequestError):
             await self._js.create_key_value(bucket=bucket, history=1)
-        return Records(await self._js.key_value(bucket), value_class)
+        return Records(self._js, await self._js.key_value(bucket), value_class)
 
     # -- inside ----------------------------------------------------------------------------
 
@@ -337,51 +356,19 @@ class Bus:
             await pull.start()
             self._subscriptions.append(pull)
 
-    async def _batches(
-        self, subjects: list[str], after: int, headers_only: bool, live: bool
-    ) -> AsyncIterator[list[Msg]]:
-        config = ConsumerConfig(
-            filter_subjects=subjects,
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=after + 1,
-            ack_policy=AckPolicy.NONE,
-            headers_only=headers_only or None,
-            inactive_threshold=60.0,
-            mem_storage=True,
-        )
-        consumer = await self._js.add_consumer(Event.stream, config)
-        pull = await self._js.pull_subscribe_bind(stream=Event.stream, consumer=consumer.name)
-        try:
-            pending = consumer.num_pending or 0
-            while live or pending > 0:
-                try:
-                    raws = await pull.fetch(min(256, pending) if not live else 256, FETCH_S)
-                except (FetchTimeoutError, TimeoutError):
-                    if not live:
-                        return
-                    await pull.consumer_info()  # raises where a restart has forgotten the consumer
-                    continue
-                pending = raws[-1].metadata.num_pending if raws else 0
-                yield raws
-        finally:
-            with suppress(NatsError, TimeoutError):
-                await pull.unsubscribe()
-
     async def _handle(
         self, raw: Msg, message_class: type[M], handler: Handler[M], ack_wait_s: float, limit: int
     ) -> None:
         ticking = asyncio.create_task(_keep_in_progress(raw, ack_wait_s / 3))
         try:
             await handler(decode_as(message_class, raw.data))
-        except PlatformError as error:
-            await self._reject(raw.subject, raw.data, f"{type(error).__name__}: {error}")
-            await raw.term()
         except Exception as error:
-            if 0 < limit <= raw.metadata.num_delivered:
-                await self._reject(raw.subject, raw.data, repr(error))
+            hopeless = isinstance(error, PlatformError) and not isinstance(error, Unavailable)
+            if hopeless or 0 < limit <= raw.metadata.num_delivered:
+                await self._reject(raw.subject, raw.data, f"{type(error).__name__}: {error}")
                 await raw.term()
             else:
-                await raw.nak(delay=min(2.0**raw.metadata.num_delivered / 4, 30.0))
+                await raw.nak(delay=min(2.0 ** min(raw.metadata.num_delivered, 7) / 4, 30.0))
         else:
             await raw.ack()
         finally:

@@ -1,6 +1,8 @@
 """Tables of typed values in JetStream: the state that processes share."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import stamina
@@ -8,6 +10,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import BadRequestError
 from nats.js.errors import NotFoundError as NatsNotFoundError
 
+from libs.common.bus.following import batches
 from libs.common.errors import Conflict, NotFound, Unavailable
 from libs.common.events import Value
 
@@ -17,6 +20,15 @@ LIST_S = 5.0
 V = TypeVar("V", bound=Value)
 
 
+@dataclass(frozen=True)
+class Row(Generic[V]):
+    """A key as the table has it now; `value` is None where it was deleted."""
+
+    key: str
+    value: V | None
+    revision: int
+
+
 class Records(Generic[V]):
     """
     A table of typed values: last value for each key, with a revision for compare-and-set.
@@ -24,8 +36,8 @@ class Records(Generic[V]):
     Keys are run ids or other words of `[a-z0-9-]`.
     """
 
-    def __init__(self, bucket: Any, value_class: type[V]) -> None:
-        self._bucket, self._class = bucket, value_class
+    def __init__(self, js: Any, bucket: Any, value_class: type[V]) -> None:
+        self._js, self._bucket, self._class = js, bucket, value_class
 
     async def get(self, key: str) -> tuple[V, int]:
         """The value and its revision. Raises `NotFound`."""
@@ -67,6 +79,25 @@ class Records(Generic[V]):
         finally:
             await watcher.stop()
         return found
+
+    async def follow(self) -> AsyncIterator[Row[V]]:
+        """
+        Every key once, then each change as it happens. Survives a restart of the server.
+
+        Between two looks of the reader only a key's last value counts.
+        """
+        prefix, stream = self._bucket._pre, self._bucket._stream
+        after = 0
+        while True:
+            try:
+                async for raws in batches(self._js, stream, [f"{prefix}>"], after, live=True):
+                    for raw in raws:
+                        after = raw.metadata.sequence.stream
+                        deleted = "KV-Operation" in (raw.headers or {})
+                        value = None if deleted else self._class.model_validate_json(raw.data)
+                        yield Row(raw.subject.removeprefix(prefix), value, after)
+            except (NatsError, OSError):
+                await asyncio.sleep(0.25)  # the server is on its way back
 
 
 async def _patiently(call: Callable[[], Awaitable[Any]]) -> Any:

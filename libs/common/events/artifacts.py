@@ -16,6 +16,7 @@ class LogArchived(ArtifactEvent, producer="logger"):
     """Files made from the journal: simulation traces, metrics, the journal itself."""
 
     kind: Literal["simtrace", "metrics", "journal"]
+    episodes: int = 0  # how many the files were made of
 
 
 class ModelPackaged(ArtifactEvent, producer="submitter"):

@@ -22,14 +22,13 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from libs.common.errors import InvalidInput
+from libs.common.names import RUN_ID_PATTERN as RUN_ID_PATTERN
 
 PLATFORM = "platform"
 """The `run_id` of messages that belong to no run."""
 
 ANY = "*"
 """As a producer: every service may publish it. As a run: every run."""
-
-RUN_ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
 Plane = Literal["cmd", "evt", "tel"]
 

@@ -1,8 +1,9 @@
 """Live and lossy: what viewers see while someone looks, and the heartbeats."""
 
+import base64
 from typing import Any, Literal
 
-from pydantic import Base64Bytes
+from pydantic import Base64Bytes, field_validator
 
 from libs.common.events.base import ANY, Event, Telemetry, Value
 
@@ -36,7 +37,13 @@ class CameraSeen(Telemetry, producer="simulator"):
     car: int
     width: int
     height: int
-    jpeg: Base64Bytes
+    jpeg: Base64Bytes  # given as the picture's own bytes; base64 on the wire alone
+
+    @field_validator("jpeg", mode="before")
+    @classmethod
+    def _encode(cls, value: Any) -> Any:
+        is_picture = isinstance(value, bytes) and value.startswith(b"\xff\xd8")
+        return base64.b64encode(value) if is_picture else value
 
 
 class ServiceBeat(Telemetry, producer=ANY):

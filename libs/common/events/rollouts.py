@@ -14,8 +14,14 @@ from pydantic import Field
 from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.events.base import Command, Event, Telemetry, Value
-from libs.common.events.values import EpisodeStatus, ObjectRef, Phase, StepColumns, TrackRef
-from libs.common.events.values import TrialResult as TrialResult
+from libs.common.events.values import (
+    EpisodeStatus,
+    ObjectRef,
+    Phase,
+    StepColumns,
+    TrackRef,
+    TrialResult,
+)
 
 ROLLOUT_STREAM = "DR_ROLLOUT"
 
@@ -95,14 +101,15 @@ class ActionReply(Telemetry, producer="trainer"):
     episodes: tuple[int, ...] = ()
     iteration: int = 0
     stop: bool = False
+    wait: bool = False  # the learner is busy with this very request: ask again
 
 
 class EpisodeEnded(Event, producer="simulator"):
     """
     One finished episode with all its steps. Published before the learner hears of it.
 
-    Its `id` is made of run, phase and number, so that an episode is in the journal once even if a
-    simulator died between telling the bus and telling the learner.
+    Its `id` is made of run and number (`training_id`, `trial_id`), so that an episode is in the
+    journal once even if a simulator died between telling the bus and telling the learner.
     """
 
     phase: Phase
@@ -120,6 +127,22 @@ class EpisodeEnded(Event, producer="simulator"):
     lap_s: float | None = None
     started_at_s: float  # wall-clock, epoch seconds
     columns: StepColumns
+
+    @staticmethod
+    def training_id(run_id: str, episode: int) -> str:
+        """The event id of a training episode."""
+        return f"{run_id}.training.{episode}"
+
+    @staticmethod
+    def trial_id(evaluation_id: str, trial: int) -> str:
+        """The event id of one trial of an evaluation."""
+        return f"{evaluation_id}.trial.{trial}"
+
+    @staticmethod
+    def number_in(event_id: str) -> int | None:
+        """The number of the training episode that an event id names; None for a trial."""
+        _, phase, number = event_id.rsplit(".", 2)
+        return int(number) if phase == "training" else None
 
 
 class EvaluationEnded(Event, producer="simulator"):

@@ -1,0 +1,1 @@
+"""DeepRacer's formats: metadata, hyperparameters, run folders, the layout of a run in S3."""

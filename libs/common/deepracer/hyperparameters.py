@@ -1,0 +1,171 @@
+"""
+`hyperparameters.json`: DeepRacer's keys with their published defaults, and ours beside them.
+
+Where each acts is told in `docs/training.md`. Two ways to collect experience exist, and they
+exclude each other: by episodes, as DeepRacer does (`num_episodes_between_training`), and by a
+fixed horizon of steps for each car (`horizon`), as the `sprint` preset does.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from libs.common.deepracer.checked import Checked, Findings
+from libs.common.deepracer.problems import MANY, note_errors
+from libs.common.deepracer.strict import Strict
+from libs.common.deepracer.syntax import parse_json_object
+from libs.common.errors import InvalidInput
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The official defaults (reference 1.2, column simapp); they are the fields' own.
+    "deepracer": {},
+    # Reliable laps soonest: few cars, short rollouts, many small updates.
+    "sprint": {
+        "batch_size": 64,
+        "num_epochs": 3,
+        "lr": 5e-4,
+        "discount_factor": 0.95,
+        "beta_entropy": 0.01,
+        "cars": 8,
+        "horizon": 16,
+        "updates_per_iteration": 8,
+        "gae_lambda": 0.95,
+        "clip_coef": 0.2,
+        "max_grad_norm": 1.0,
+        "reward_scale": 0.1,
+    },
+}
+"""What `"preset"` stands for: the defaults of the keys that are not given."""
+
+CONSOLE_RANGES: dict[str, tuple[float, float]] = {
+    "batch_size": (32, 512),
+    "num_epochs": (3, 10),
+    "lr": (1e-8, 1e-3),
+    "num_episodes_between_training": (1, 100),
+}
+"""What DeepRacer itself accepts where we accept more (reference 1.2)."""
+
+NO_EFFECT = ("lr_decay_rate", "lr_decay_steps", "tensorboard", "dump_mp4", "dump_gifs")
+"""Keys of 2019 that are taken and have no effect."""
+
+
+class Hyperparameters(Strict):
+    """All values that steer the learner."""
+
+    input_keys: ClassVar[tuple[str, ...]] = ("preset",)
+
+    # DeepRacer's
+    batch_size: int = Field(default=64, ge=1, le=4096)
+    num_epochs: int = Field(default=10, ge=1, le=100)
+    lr: float = Field(default=3e-4, ge=1e-8, le=1e-2)
+    beta_entropy: float = Field(default=0.01, ge=0, le=1)
+    discount_factor: float = Field(default=0.999, ge=0, le=1)
+    loss_type: Literal["huber", "mean squared error"] = "mean squared error"
+    num_episodes_between_training: int = Field(default=20, ge=1, le=1000)
+    exploration_type: Literal["categorical", "e-greedy"] = "categorical"
+    e_greedy_value: float = Field(default=0.05, ge=0, le=1)
+    epsilon_steps: int = Field(default=10_000, ge=1)
+    stack_size: int = Field(default=1, ge=1)  # DeepRacer always stacks one frame: ignored
+    term_cond_max_episodes: int = Field(default=100_000, ge=1)
+    term_cond_avg_score: float = 100_000.0
+    sac_alpha: float = Field(default=0.2, ge=0, le=1)
+    # ours
+    cars: int = Field(default=8, ge=1, le=256)
+    horizon: int | None = Field(default=None, ge=1, le=4096)  # steps of each car between updates
+    updates_per_iteration: int = Field(default=8, ge=1)  # with a horizon: what an iteration is
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
+    clip_coef: float = Field(default=0.2, gt=0, le=1)
+    max_grad_norm: float | None = Field(default=None, gt=0)
+    reward_scale: float = Field(default=1.0, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_preset(cls, data: Any) -> Any:
+        """A preset is a way to write values down; only the values are kept."""
+        if not isinstance(data, Mapping) or "preset" not in data:
+            return data
+        given = {key: value for key, value in data.items() if key != "preset"}
+        findings = Findings()
+        _check_preset(data["preset"], findings)
+        if findings.problems:
+            context = {"problems": findings.problems}
+            raise PydanticCustomError(MANY, "{problems}", context)
+        return {**_preset_for(data["preset"], given), **given}
+
+    @field_validator("loss_type", "exploration_type", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        """2019 files have "Mean squared error"."""
+        return value.lower() if isinstance(value, str) else value
+
+
+def parse_hyperparameters(
+    data: bytes, filename: str = "hyperparameters.json"
+) -> Checked[Hyperparameters]:
+    """
+    Read the file; numbers may be text, and all may lie under a key `hyperparameters`.
+
+    Raises:
+        InvalidInput: every problem, each with the value and what is accepted.
+    """
+    raw = parse_json_object(data, filename)
+    if list(raw) == ["hyperparameters"] and isinstance(raw["hyperparameters"], dict):
+        raw = raw["hyperparameters"]
+    return check_hyperparameters(raw, filename)
+
+
+def check_hyperparameters(raw: Mapping[str, Any], where: str) -> Checked[Hyperparameters]:
+    """As `parse_hyperparameters`, for values that are read already."""
+    findings = Findings(where)
+    given = _without_idle_keys(raw, findings)
+    if not _check_preset(given.get("preset", "deepracer"), findings):
+        del given["preset"]  # the other keys are read all the same
+    _check_exclusion(given, findings)
+    try:
+        value = Hyperparameters.model_validate(given)
+    except ValidationError as error:
+        note_errors(error, Hyperparameters, findings)
+        raise InvalidInput(findings.problems) from error
+    findings.raise_problems()
+    _warn_of_console(value, findings)
+    return findings.checked(value)
+
+
+def _check_preset(name: Any, findings: Findings) -> bool:
+    known = isinstance(name, str) and name in PRESETS
+    if not known:
+        findings.refuse("preset", name, " or ".join(repr(preset) for preset in PRESETS))
+    return known
+
+
+def _preset_for(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The preset's values; who asks for episodes does not get its horizon."""
+    by_episodes = "num_episodes_between_training" in given
+    return {
+        key: value for key, value in PRESETS[name].items() if not (key == "horizon" and by_episodes)
+    }
+
+
+def _without_idle_keys(raw: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
+    for key in NO_EFFECT:
+        if key in raw:
+            findings.warn(f"{key} is accepted and has no effect")
+    return {key: value for key, value in raw.items() if key not in NO_EFFECT}
+
+
+def _check_exclusion(given: Mapping[str, Any], findings: Findings) -> None:
+    if given.get("horizon") is not None and "num_episodes_between_training" in given:
+        findings.problem(
+            f"horizon: got {given['horizon']!r} beside num_episodes_between_training "
+            f"{given['num_episodes_between_training']!r}; accepted: one of the two, "
+            "they exclude each other"
+        )
+
+
+def _warn_of_console(value: Hyperparameters, findings: Findings) -> None:
+    for key, (low, high) in CONSOLE_RANGES.items():
+        number = getattr(value, key)
+        if not low <= number <= high:
+            findings.warn(f"{key} is {number}: accepted here, DeepRacer takes {low:g} to {high:g}")

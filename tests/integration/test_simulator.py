@@ -1,0 +1,269 @@
+"""The simulator as a process on a real bus, with a driver in place of a learner."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import pytest
+
+from libs.common.bus import Bus
+from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.run_spec import RaceSpec
+from libs.common.events import (
+    ActionRequest,
+    CameraSeen,
+    CarsMoved,
+    CollectRollout,
+    EpisodeEnded,
+    EvaluatePolicy,
+    EvaluationFailed,
+    ObjectRef,
+    RewardFailed,
+    RunWatched,
+    TrackRef,
+)
+from libs.common.objects import ObjectStore
+from services.trainer.lockstep import Lockstep, rollout_name
+from tests.conftest import Connect
+from tests.servers import NatsServer, S3Server
+from tests.service_process import ServiceProcess
+
+STRAIGHT = 1
+METADATA = ModelMetadata.model_validate(
+    {
+        "action_space": [
+            {"steering_angle": angle, "speed": 2.0, "index": index}
+            for index, angle in enumerate((-30.0, 0.0, 30.0))
+        ]
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One bus and one simulator for this module; each test drives a run of its own."""
+    server = NatsServer(tmp_path_factory.mktemp("nats"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def simulator(
+    nats_server: NatsServer, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceProcess]:
+    state = tmp_path_factory.mktemp("simulator")
+    patience = {"DR_SIMULATOR_PATIENCE_S": "2"}  # with drivers that have left
+    with ServiceProcess(
+        "simulator", nats_server, s3_server, state, bucket="simulator", **patience
+    ) as process:
+        yield process
+
+
+@pytest.fixture
+def run() -> str:
+    return f"drive-{uuid4().hex[:8]}"
+
+
+def rollout(name: str, cars: range, reward: str = "return 1.0") -> CollectRollout:
+    return CollectRollout(
+        id=name,
+        run_id=name.split(".")[0],
+        rollout_id=name,
+        track=TrackRef(name="oval"),
+        race=RaceSpec(),
+        metadata=METADATA,
+        reward_function=f"def reward_function(params):\n    {reward}\n",
+        cars=tuple(cars),
+        seeds=tuple(cars),
+    )
+
+
+class Driver:
+    """Drives straight on and numbers episodes, as the learner does."""
+
+    def __init__(self, bus: Bus, run: str, first_episode: int = 0) -> None:
+        self.lockstep, self._bus, self._run = Lockstep(run), bus, run
+        self.episodes: list[int] = []
+        self.ended: list[int] = []
+        self._next = first_episode
+
+    @asynccontextmanager
+    async def driving(self, *commands: CollectRollout) -> AsyncIterator[None]:
+        await self._bus.serve(ActionRequest, self.lockstep.on_request, self._run)
+        seats = [(c.rollout_id, slice(c.cars[0], c.cars[-1] + 1)) for c in commands]
+        self.episodes = [self._number() for command in commands for _ in command.cars]
+        self.lockstep.open(seats)
+        for command in commands:
+            await self._bus.publish(command)
+        task = asyncio.create_task(self._drive())
+        try:
+            yield
+        finally:
+            self.lockstep.stop()
+            task.cancel()
+
+    def _number(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+    async def _drive(self) -> None:
+        while True:
+            turn = await self.lockstep.turn()
+            for car, step in enumerate(turn.steps):
+                if step.done and car not in turn.anew:
+                    self.ended.append(step.episode)
+                    self.episodes[car] = self._number()
+            actions = [STRAIGHT] * len(self.episodes)
+            self.lockstep.reply(turn, actions, self.episodes, iteration=3)
+
+
+async def first_episodes(bus: Bus, run: str, count: int) -> list[EpisodeEnded]:
+    found: list[EpisodeEnded] = []
+    async with asyncio.timeout(60):
+        async for received in bus.follow(run, classes=[EpisodeEnded]):
+            assert isinstance(received.message, EpisodeEnded)
+            found.append(received.message)
+            if len(found) == count:
+                break
+    return found
+
+
+async def test_cars_drive_and_every_episode_is_told_with_its_steps(
+    simulator: ServiceProcess, connect: Connect, run: str
+) -> None:
+    bus = await connect("trainer")
+    driver = Driver(bus, run)
+    async with driver.driving(rollout(rollout_name(run, 1, 0), range(4))):
+        episodes = await first_episodes(bus, run, 12)
+    for episode in episodes:
+        columns = episode.columns
+        assert episode.status == "off_track"  # straight on leaves an oval
+        assert episode.iteration == 3
+        assert episode.id == EpisodeEnded.training_id(run, episode.episode)
+        assert len(columns.x_m) == episode.steps + 1
+        assert sum(columns.reward) == pytest.approx(episode.reward)
+        assert columns.action[1:] == (STRAIGHT,) * episode.steps
+    assert len({episode.episode for episode in episodes}) == 12
+
+
+async def test_two_rollouts_of_one_run_move_in_lockstep(
+    simulator: ServiceProcess, connect: Connect, run: str
+) -> None:
+    bus = await connect("trainer")
+    commands = [
+        rollout(rollout_name(run, 1, 0), range(2)),
+        rollout(rollout_name(run, 1, 1), range(2, 4)),
+    ]
+    async with Driver(bus, run).driving(*commands):
+        episodes = await first_episodes(bus, run, 8)
+    assert {episode.car for episode in episodes} == {0, 1, 2, 3}
+
+
+async def test_the_same_seeds_drive_the_same_episodes(
+    simulator: ServiceProcess, connect: Connect, run: str
+) -> None:
+    bus = await connect("trainer")
+    for attempt in (1, 2):
+        driver = Driver(bus, run, first_episode=100 * attempt)
+        async with driver.driving(rollout(rollout_name(run, attempt, 0), range(2))):
+            await first_episodes(bus, run, 4 * attempt)
+    episodes = [e for e in await first_episodes(bus, run, 8) if e.car == 0]
+    one, two = (next(e for e in episodes if e.episode // 100 == attempt) for attempt in (1, 2))
+    assert one.columns == two.columns
+
+
+async def test_a_killed_simulators_rollout_goes_on_in_the_next_and_nothing_counts_twice(
+    simulator: ServiceProcess, connect: Connect, run: str
+) -> None:
+    bus = await connect("trainer")
+    driver = Driver(bus, run)
+    async with driver.driving(rollout(rollout_name(run, 1, 0), range(4))):
+        await first_episodes(bus, run, 4)
+        simulator.kill()
+        simulator.launch()
+        await first_episodes(bus, run, 24)
+    ids = [episode.id for episode in await first_episodes(bus, run, 24)]
+    assert len(set(ids)) == len(ids)
+
+
+async def test_a_reward_that_raises_ends_the_rollout_and_the_simulator_lives_on(
+    simulator: ServiceProcess, connect: Connect, run: str
+) -> None:
+    bus = await connect("trainer")
+    broken = "return 1 / (params['steps'] - 7)"
+    async with Driver(bus, run).driving(rollout(rollout_name(run, 1, 0), range(2), broken)):
+        async with asyncio.timeout(30):
+            failed = (await anext(bus.follow(run, classes=[RewardFailed]))).message
+    assert isinstance(failed, RewardFailed)
+    assert "ZeroDivisionError" in failed.reason + failed.traceback
+    assert (failed.line, failed.params["steps"]) == (2, 7)
+    async with Driver(bus, run).driving(rollout(rollout_name(run, 2, 0), range(2))):
+        await first_episodes(bus, run, 2)
+
+
+async def test_pictures_and_poses_are_sent_while_someone_watches(
+    simulator: ServiceProcess, connect: Connect, run: str
+) -> None:
+    bus, streamer = await connect("trainer"), await connect("streamer")
+    moved: asyncio.Queue[CarsMoved] = asyncio.Queue()
+    seen: asyncio.Queue[CameraSeen] = asyncio.Queue()
+
+    async def on_moved(event: CarsMoved) -> None:
+        moved.put_nowait(event)
+
+    async def on_seen(event: CameraSeen) -> None:
+        seen.put_nowait(event)
+
+    await streamer.watch(CarsMoved, on_moved, run)
+    await streamer.watch(CameraSeen, on_seen, run)
+    async with Driver(bus, run).driving(rollout(rollout_name(run, 1, 0), range(3))):
+        await first_episodes(bus, run, 3)
+        assert moved.empty()
+        await streamer.publish(RunWatched(run_id=run))
+        async with asyncio.timeout(10):
+            poses, picture = await moved.get(), await seen.get()
+    assert [pose.car for pose in poses.cars] == [0, 1, 2]
+    assert picture.jpeg.startswith(b"\xff\xd8")
+
+
+async def test_a_policy_that_is_no_graph_fails_its_evaluation_with_the_reason(
+    simulator: ServiceProcess, connect: Connect, run: str, s3_server: S3Server
+) -> None:
+    bus = await connect("trainer")
+    store = ObjectStore(
+        s3_server.endpoint, s3_server.access_key, s3_server.secret_key, "us-east-1", "simulator"
+    )
+    async with store as objects:
+        policy = await objects.put("model.pb", b"no graph")
+    await bus.publish(evaluation(run, policy))
+    async with asyncio.timeout(30):
+        failed = (await anext(bus.follow(run, classes=[EvaluationFailed]))).message
+    assert isinstance(failed, EvaluationFailed)
+    assert "8 bytes" in failed.reason
+
+
+def evaluation(run: str, policy: ObjectRef) -> EvaluatePolicy:
+    return EvaluatePolicy(
+        run_id=run,
+        evaluation_id=f"{run}.e1",
+        policy=policy,
+        checkpoint="1_Step-1.ckpt",
+        track=TrackRef(name="oval"),
+        race=RaceSpec(),
+        metadata=METADATA,
+        reward_function="def reward_function(params):\n    return 1.0\n",
+        trials=3,
+    )
+
+
+async def test_it_ends_cleanly_in_the_middle_of_a_rollout_and_hands_it_back(
+    simulator: ServiceProcess, connect: Connect, run: str
+) -> None:
+    bus = await connect("trainer")
+    async with Driver(bus, run).driving(rollout(rollout_name(run, 1, 0), range(2))):
+        await first_episodes(bus, run, 2)
+        assert await asyncio.to_thread(simulator.end) == 0
+        await asyncio.to_thread(simulator.start)
+        await first_episodes(bus, run, 8)
