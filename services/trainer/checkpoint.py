@@ -1,0 +1,127 @@
+"""
+Checkpoints as DeepRacer writes them: TensorFlow 1 files with rl_coach's variable names.
+
+A folder holds `13_Step-8044.ckpt.{data-00000-of-00001,index,meta}` for each checkpoint, and two
+small files that name the last one: `.coach_checkpoint` for rl_coach, `checkpoint` for TensorFlow.
+
+DeepRacer's simulation application saves 22 variables: kernels and biases of ten layers in two
+networks, and one `gradients_from_head` rescaler for each network's head. The rescalers are 1 for
+ever (the gradient with respect to them is 0), but a reader of DeepRacer's misses them if absent.
+Adam's moments are not saved, neither there nor here.
+"""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from libs.common.errors import InvalidInput
+from services.trainer.network import POLICY, POLICY_HEAD, VALUE, Weights, weight_shapes
+
+RESCALERS = tuple(f"{trunk}/gradients_from_head_0-0_rescalers" for trunk in (VALUE, POLICY))
+NAME_PATTERN = re.compile(r"(\d+)_Step-(\d+)\.ckpt")
+SUFFIXES = (".data-00000-of-00001", ".index", ".meta")
+
+
+def checkpoint_name(number: int, env_steps: int) -> str:
+    """The name that rl_coach gives: `13_Step-8044.ckpt`."""
+    return f"{number}_Step-{env_steps}.ckpt"
+
+
+def checkpoint_number(name: str) -> int:
+    """
+    The number in a checkpoint's name.
+
+    Raises:
+        InvalidInput: it is no checkpoint's name.
+    """
+    match = NAME_PATTERN.fullmatch(name)
+    if match is None:
+        raise InvalidInput(f"{name!r} names no checkpoint: one like '13_Step-8044.ckpt' does")
+    return int(match[1])
+
+
+def write_checkpoint(folder: Path, name: str, weights: Weights) -> tuple[Path, ...]:
+    """
+    Write one checkpoint, and name it as the folder's last.
+
+    Args:
+        weights: as `ActorCritic.export_weights` gives them.
+
+    Returns:
+        Its three files: data, index, meta.
+    """
+    variables = {**weights, **{name: np.ones((), np.float32) for name in RESCALERS}}
+    names = sorted(variables)
+    tf.raw_ops.SaveV2(
+        prefix=str(folder / name),
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=[tf.constant(variables[each]) for each in names],
+    )
+    shapes = tuple((each, variables[each].shape) for each in names)
+    (folder / f"{name}.meta").write_bytes(_meta_graph(shapes))
+    (folder / ".coach_checkpoint").write_text(name, "utf-8")
+    (folder / "checkpoint").write_text(
+        f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n', "utf-8"
+    )
+    return tuple(folder / f"{name}{suffix}" for suffix in SUFFIXES)
+
+
+def read_checkpoint(prefix: Path) -> Weights:
+    """
+    Read the weights of a SHALLOW network with discrete actions; all else in the files is ignored.
+
+    Args:
+        prefix: the path without the suffixes, as `folder / "13_Step-8044.ckpt"`.
+
+    Raises:
+        InvalidInput: a file is missing or broken, or it is another network's.
+    """
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        # A run that shared its weights between processes keeps them under another name.
+        stored = {
+            name.replace("/global/", "/online/"): name
+            for name in reader.get_variable_to_shape_map()
+        }
+        wanted = _wanted_names(prefix, stored)
+        return {name: np.asarray(reader.get_tensor(stored[name]), np.float32) for name in wanted}
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidInput(f"checkpoint {prefix.name} can't be read: {reason}") from error
+
+
+def _wanted_names(prefix: Path, stored: dict[str, str]) -> list[str]:
+    wanted = list(weight_shapes(1))
+    missing = [name for name in wanted if name not in stored]
+    if missing:
+        raise InvalidInput(
+            f"checkpoint {prefix.name} lacks {len(missing)} of {len(wanted)} variables, first "
+            f"{missing[0]}: a SHALLOW network of DeepRacer's with discrete actions is accepted"
+        )
+    return wanted
+
+
+@lru_cache(maxsize=8)
+def _meta_graph(shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> bytes:
+    """A graph of these variables and their saver, from which TensorFlow 1 can restore them."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph:
+        for name, shape in shapes:
+            v1.get_variable(
+                name, shape, tf.float32, initializer=v1.zeros_initializer(), use_resource=False
+            )
+        saver = v1.train.Saver(v1.global_variables())
+        meta = v1.train.export_meta_graph(
+            graph=graph, saver_def=saver.saver_def, strip_default_attrs=True
+        )
+    serialized: bytes = meta.SerializeToString(deterministic=True)
+    return serialized
+
+
+def actions_of(weights: Weights) -> int:
+    """The size of the action space that these weights are for."""
+    return int(weights[f"{POLICY_HEAD}/bias"].shape[0])

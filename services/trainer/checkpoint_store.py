@@ -1,0 +1,123 @@
+"""A run's checkpoints in the object store, in DeepRacer's layout."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from libs.common.bus import Bus
+from libs.common.deepracer import layout
+from libs.common.events import (
+    BestCheckpointChosen,
+    CheckpointRef,
+    CheckpointSaved,
+    ObjectRef,
+    TrialResult,
+)
+from libs.common.objects import ObjectStore, split_uri
+from services.trainer.learner import SavedCheckpoint
+from services.trainer.order import LearnerOrder
+
+KEPT = 4
+"""Newest checkpoints that stay in the store beside the best one, as DeepRacer keeps them."""
+
+
+class CheckpointStore:
+    """Keeps and fetches checkpoints; remembers which is the last and which the best."""
+
+    def __init__(self, order: LearnerOrder, bus: Bus, objects: ObjectStore) -> None:
+        self._run_id, self._bus, self._objects = order.run_id, bus, objects
+        self._kept: list[CheckpointRef] = [order.resume] if order.resume is not None else []
+        self._best: CheckpointRef | None = None
+        self._entries: dict[str, dict[str, Any]] = {}
+
+    async def keep(self, saved: SavedCheckpoint, iteration: int) -> CheckpointRef:
+        """Store a checkpoint, tell it, and forget those that are too old."""
+        files = [await self._put(path) for path in (*saved.files, saved.state)]
+        policy = await self._put(saved.policy)
+        checkpoint = CheckpointRef(
+            name=saved.name,
+            number=saved.number,
+            env_steps=saved.env_steps,
+            files=tuple(files),
+            policy=policy,
+        )
+        pointer = layout.coach_checkpoint(self._run_id)
+        extra = [
+            await self._objects.put(pointer, saved.name.encode()),
+            await self._note("last_checkpoint", checkpoint, None),
+        ]
+        await self._bus.publish(
+            CheckpointSaved(
+                run_id=self._run_id,
+                checkpoint=checkpoint,
+                iteration=iteration,
+                artifacts=(*files, policy, *extra),
+            )
+        )
+        self._kept.append(checkpoint)
+        await asyncio.to_thread(_remove, saved)
+        await self._forget_old()
+        return checkpoint
+
+    async def choose_best(
+        self, checkpoint: CheckpointRef, trials: tuple[TrialResult, ...], metric: float
+    ) -> None:
+        """Make a checkpoint the best one and tell it."""
+        self._best = checkpoint
+        listing = await self._note("best_checkpoint", checkpoint, metric)
+        await self._bus.publish(
+            BestCheckpointChosen(
+                run_id=self._run_id,
+                checkpoint=checkpoint,
+                trials=trials,
+                metric=metric,
+                artifacts=(listing,),
+            )
+        )
+
+    async def recall_best(self) -> float | None:
+        """The metric of the best checkpoint of earlier attempts."""
+        metric = None
+        classes = (BestCheckpointChosen,)
+        async for received in self._bus.follow(self._run_id, classes=classes, live=False):
+            if isinstance(event := received.message, BestCheckpointChosen):
+                self._best, metric = event.checkpoint, event.metric
+                self._entries["best_checkpoint"] = _entry(event.checkpoint, metric)
+        return metric
+
+    async def fetch(self, checkpoint: CheckpointRef, folder: Path) -> str:
+        """Bring a checkpoint's files into a folder; returns its name."""
+        for reference in checkpoint.files:
+            data = await self._objects.get(reference)
+            path = folder / Path(split_uri(reference.uri)[1]).name
+            await asyncio.to_thread(path.write_bytes, data)
+        return checkpoint.name
+
+    async def _put(self, path: Path) -> ObjectRef:
+        return await self._objects.put_file(layout.model_file(self._run_id, path.name), path)
+
+    async def _note(self, entry: str, checkpoint: CheckpointRef, metric: float | None) -> ObjectRef:
+        self._entries[entry] = _entry(checkpoint, metric)
+        data = json.dumps(self._entries, indent=2).encode()
+        return await self._objects.put(layout.deepracer_checkpoints(self._run_id), data)
+
+    async def _forget_old(self) -> None:
+        while len(self._kept) > KEPT:
+            old = self._kept.pop(0)
+            if self._best is not None and old.name == self._best.name:
+                continue
+            for reference in (*old.files, old.policy):
+                await self._objects.delete(split_uri(reference.uri)[1])
+
+
+def _entry(checkpoint: CheckpointRef, metric: float | None) -> dict[str, Any]:
+    """One entry of `deepracer_checkpoints.json`."""
+    shown = -1.0 if metric is None else metric
+    return {"name": checkpoint.name, "avg_eval_metric": shown, "time_stamp": time.time()}
+
+
+def _remove(saved: SavedCheckpoint) -> None:
+    for path in (*saved.files, saved.state, saved.policy):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,23 @@
+"""Settings of the trainer and of its learner processes."""
+
+import sys
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from libs.common.config import ServiceSettings
+
+LEARNER = (sys.executable, "-m", "services.trainer.learner_process")
+
+
+class TrainerSettings(ServiceSettings):
+    """How much one trainer takes on."""
+
+    model_config = SettingsConfigDict(env_prefix="DR_TRAINER_", frozen=True)
+
+    # Each learner takes about two cores; more at once only where the machine has them.
+    runs_at_once: int = Field(1, ge=1, le=64)
+    # A trainer that has not renewed its claim on a run for this long is taken for dead.
+    lease_s: float = Field(6.0, ge=1)
+    # What trains a run: it obeys the protocol that `order.py` tells.
+    learner_command: tuple[str, ...] = Field(LEARNER, min_length=1)

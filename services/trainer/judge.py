@@ -1,0 +1,89 @@
+"""Which checkpoint is the best: simulators drive each with its exported policy."""
+
+import asyncio
+
+from libs.common.bus import Bus
+from libs.common.events import (
+    CheckpointRef,
+    EvaluatePolicy,
+    EvaluationEnded,
+    EvaluationFailed,
+)
+from libs.common.log import get_log
+from services.trainer.checkpoint_store import CheckpointStore
+from services.trainer.order import LearnerOrder
+
+OVERDUE_S = 60.0
+"""An evaluation that is out for so long no longer keeps the next one waiting."""
+
+
+class Judge:
+    """Has checkpoints evaluated, one at a time and beside the learner, never instead of it."""
+
+    def __init__(self, order: LearnerOrder, bus: Bus, store: CheckpointStore) -> None:
+        self._order, self._bus, self._store = order, bus, store
+        self._asked: dict[str, CheckpointRef] = {}
+        self._pending: tuple[str, float] | None = None  # id and when it was asked for
+        self._best_metric: float | None = None
+        self._complete_in_a_row = 0
+        self._log = get_log(run_id=order.run_id)
+
+    async def recall(self) -> None:
+        """Remember what earlier attempts of this run found."""
+        self._best_metric = await self._store.recall_best()
+
+    async def consider(self, checkpoint: CheckpointRef) -> None:
+        """Have this checkpoint evaluated unless another one is out."""
+        now_s = asyncio.get_running_loop().time()
+        if self._pending is not None and now_s - self._pending[1] < OVERDUE_S:
+            return
+        order, spec = self._order, self._order.spec
+        name = f"{order.run_id}.{order.attempt}.checkpoint-{checkpoint.number}"
+        self._asked[name] = checkpoint
+        self._pending = (name, now_s)
+        await self._bus.publish(
+            EvaluatePolicy(
+                id=name,
+                run_id=order.run_id,
+                evaluation_id=name,
+                policy=checkpoint.policy,
+                checkpoint=checkpoint.name,
+                track=order.track,
+                race=spec.race,
+                metadata=spec.metadata,
+                reward_function=spec.reward_function,
+                trials=spec.evaluation.trials,
+                seed=spec.seed,
+            )
+        )
+
+    async def hear(self, event: EvaluationEnded) -> str | None:
+        """Judge a checkpoint by its trials; a sentence where the run has reached its target."""
+        checkpoint = self._asked.pop(event.evaluation_id, None)
+        if checkpoint is None:
+            return None
+        self._settle(event.evaluation_id)
+        trials = event.trials
+        metric = sum(trial.progress_pct for trial in trials) / len(trials)
+        laps = sum(trial.status == "lap_complete" for trial in trials)
+        self._log.info(
+            "checkpoint evaluated", checkpoint=checkpoint.name, laps=laps, progress_pct=metric
+        )
+        if self._best_metric is None or metric >= self._best_metric:
+            self._best_metric = metric
+            await self._store.choose_best(checkpoint, trials, metric)
+        self._complete_in_a_row = self._complete_in_a_row + 1 if laps == len(trials) else 0
+        target = self._order.spec.limits.target_evaluations
+        if 0 < target <= self._complete_in_a_row:
+            return f"every trial completed its lap in {target} evaluations in a row"
+        return None
+
+    def hear_failure(self, event: EvaluationFailed) -> None:
+        """An evaluation that could not be driven: the next checkpoint has its chance."""
+        if self._asked.pop(event.evaluation_id, None) is not None:
+            self._settle(event.evaluation_id)
+            self._log.warning("evaluation failed", reason=event.reason)
+
+    def _settle(self, evaluation_id: str) -> None:
+        if self._pending is not None and self._pending[0] == evaluation_id:
+            self._pending = None

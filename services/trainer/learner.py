@@ -1,0 +1,357 @@
+"""
+The learner: acts for all cars of a run, remembers what came of it, and learns when it is time.
+
+One call of `act` is one camera step of all cars. The policy is the one that learns, so that a
+rollout needs no exchange of weights. One seed gives the same run, whatever the clock says: all
+random numbers follow from the seed and the number of updates.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from libs.common.deepracer.hyperparameters import Hyperparameters
+from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.run_spec import RunSpec
+from libs.common.errors import InvalidInput, NotFound
+from libs.common.events import CarStep, IterationEnded
+from services.trainer.checkpoint import (
+    checkpoint_name,
+    checkpoint_number,
+    read_checkpoint,
+    write_checkpoint,
+)
+from services.trainer.episodes import EpisodeNumbers
+from services.trainer.exploration import exploration_of
+from services.trainer.frozen import freeze_policy
+from services.trainer.network import HEIGHT_PX, WIDTH_PX, ActorCritic, Weights
+from services.trainer.ppo import Ppo
+from services.trainer.progress import Activity, IterationMeter, LearnerState, reached_limit
+from services.trainer.rollout import Rollout, StepEnd
+
+MAX_ROLLOUT_STEPS = 10_000
+"""Of all cars between two updates: DeepRacer's cap for SHALLOW (reference, section 3)."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the cars do next."""
+
+    actions: tuple[int, ...]  # one for each car: indices of the action space
+    episodes: tuple[int, ...]  # the number of the episode that each car drives now
+    iteration: int  # finished so far
+    ended: IterationEnded | None = None  # set in the call in which an iteration ended
+
+
+@dataclass(frozen=True)
+class SavedCheckpoint:
+    """The files of one checkpoint in a local folder."""
+
+    name: str  # "13_Step-8044.ckpt"
+    number: int
+    env_steps: int
+    files: tuple[Path, ...]  # data, index, meta
+    policy: Path  # model_13.pb
+    state: Path  # state_13.json
+
+
+class Learner:
+    """
+    One run's learner.
+
+    Args:
+        spec: the run; its action space has to be discrete.
+        height_px, width_px: of the observations.
+        used_episodes: numbers of episodes that ended in earlier attempts, as the journal has them;
+            without them a restored learner takes those that its checkpoint counted.
+        clock: seconds that only grow.
+
+    Raises:
+        InvalidInput: continuous actions, SAC, or a horizon beyond the memory.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        *,
+        height_px: int = HEIGHT_PX,
+        width_px: int = WIDTH_PX,
+        used_episodes: Iterable[int] = (),
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._spec, self._hyper, self._clock = spec, spec.hyperparameters, clock
+        self._actions = _discrete_actions(spec.metadata)
+        self._network = ActorCritic(self._actions, spec.seed, height_px, width_px)
+        self._ppo = Ppo(self._network, self._hyper)
+        self._exploration = exploration_of(self._hyper)
+        self._rollout = Rollout(
+            _rollout_rows(self._hyper), self._hyper.cars, self._actions, height_px, width_px
+        )
+        self._numbers = EpisodeNumbers(used_episodes)
+        self._episodes: list[int] = []
+        self._state = LearnerState(episodes=self._numbers.ended)
+        self._ended_since_update = 0
+        self._begun_anew: set[int] = set()
+        self._told_at: float | None = None  # when the last decision was given, or the clock's read
+        self._meter = IterationMeter(self._actions, self._state)
+        self._rng = self._random_numbers()
+
+    @property
+    def state(self) -> LearnerState:
+        """A copy of the counters."""
+        return self._state.model_copy(deep=True)
+
+    def compile(self) -> None:
+        """Make all TensorFlow functions ready; without it the first calls take seconds longer."""
+        self._ppo.compile()
+        self._ppo.logits(self._rollout.observations[0])
+
+    def begin_rollout(self, cars: Collection[int] | None = None) -> None:
+        """
+        The simulator of these cars (all, by default) begins anew.
+
+        What they did last has no outcome and teaches nothing; what they did before is kept. Their
+        open episodes never ended and keep their numbers.
+        """
+        self._begun_anew.update(range(self._hyper.cars) if cars is None else cars)
+
+    def note_used_episodes(self, numbers: Iterable[int]) -> None:
+        """
+        Learn which episodes are over, as the journal knows them.
+
+        A simulator may have died after it told the journal and before it told the learner: a car
+        that drives such an episode gets another number.
+        """
+        self._numbers.note_ended(numbers)
+        self._state.episodes = self._numbers.ended
+        self._episodes = [
+            self._numbers.take() if self._numbers.is_over(number) else number
+            for number in self._episodes
+        ]
+
+    def act(self, observations: NDArray[np.uint8], steps: Sequence[CarStep] = ()) -> Decision:
+        """
+        Take in what became of the last actions, learn if it is time, and choose the next actions.
+
+        Args:
+            observations: uint8 (cars, height, width), after the steps.
+            steps: for each car what became of its last action; ignored where there is none.
+
+        Raises:
+            InvalidInput: another shape or number than the run's.
+            Diverged: learning blew up.
+        """
+        self._check(observations, steps)
+        self._lap("wait_s")
+        if self._rollout.is_open:
+            self._take_in(steps)
+        self._rollout.see(observations)
+        self._begun_anew.clear()
+        self._lap("infer_s")
+        ended = self._learn() if self._is_due() else None
+        self._lap("learn_s")
+        actions = self._choose(observations)
+        self._lap("infer_s")
+        return Decision(
+            tuple(int(action) for action in actions),
+            tuple(self._episodes),
+            self._state.iteration,
+            ended,
+        )
+
+    def limit_reached(self) -> str | None:
+        """The limit of the run that is reached, as a sentence, or None."""
+        return reached_limit(self._state, self._spec.limits, self._hyper)
+
+    def action_probabilities(self, observations: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The policy for observations (n, height, width): (n, actions)."""
+        return np.exp(_log_softmax(self._ppo.logits(observations)))
+
+    def export_weights(self) -> Weights:
+        """A copy of the weights in DeepRacer's form."""
+        return self._network.export_weights()
+
+    def adopt_weights(self, weights: Weights) -> None:
+        """
+        Begin with the weights of another run; the counters stay.
+
+        Raises:
+            InvalidInput: a variable is missing or does not fit.
+        """
+        self._network.adopt_weights(weights)
+
+    def save(self, folder: Path) -> SavedCheckpoint:
+        """Write checkpoint, frozen policy and counters; the number is that of the iterations."""
+        number, env_steps = self._state.iteration, self._state.env_steps
+        weights = self.export_weights()
+        name = checkpoint_name(number, env_steps)
+        state, policy = _state_path(folder, number), folder / f"model_{number}.pb"
+        folder.mkdir(parents=True, exist_ok=True)
+        state.write_text(self._state.model_dump_json(), "utf-8")
+        policy.write_bytes(freeze_policy(weights))
+        files = write_checkpoint(folder, name, weights)
+        return SavedCheckpoint(name, number, env_steps, files, policy, state)
+
+    def restore(self, folder: Path, name: str) -> None:
+        """
+        Go on from a checkpoint of this run.
+
+        Raises:
+            NotFound: it has no file of counters; then it is for `adopt_weights`.
+            InvalidInput: files are broken or of another network.
+        """
+        state = _read_state(_state_path(folder, checkpoint_number(name)))
+        self.adopt_weights(read_checkpoint(folder / name))
+        if self._numbers.ended == 0:
+            self._numbers = EpisodeNumbers(range(state.episodes))
+        # Episodes may have ended after the checkpoint: `used_episodes` counts them.
+        self._state = state.model_copy(update={"episodes": self._numbers.ended})
+        self._episodes = []
+        self._rollout.clear()
+        self._meter = IterationMeter(self._actions, self._state)
+        self._rng = self._random_numbers()
+
+    def _check(self, observations: NDArray[np.uint8], steps: Sequence[CarStep]) -> None:
+        cars, network = self._hyper.cars, self._network
+        expected = (cars, network.height_px, network.width_px)
+        if observations.shape != expected or observations.dtype != np.uint8:
+            raise InvalidInput(
+                f"observations are {observations.dtype} {observations.shape}: uint8 {expected} "
+                "(cars, height, width) are accepted"
+            )
+        has_outcomes = self._rollout.is_open and len(self._begun_anew) < cars
+        if has_outcomes and len(steps) != cars:
+            raise InvalidInput(f"{len(steps)} outcomes for {cars} cars: one each is accepted")
+
+    def _take_in(self, steps: Sequence[CarStep]) -> None:
+        """Close the open row with what became of it."""
+        rewards = np.zeros(self._hyper.cars, np.float32)
+        ends = np.full(self._hyper.cars, StepEnd.VOID, np.uint8)
+        for car in set(range(self._hyper.cars)) - self._begun_anew:
+            rewards[car] = steps[car].reward
+            ends[car] = _step_end(steps[car], by_horizon=self._hyper.horizon is not None)
+            self._state.env_steps += 1
+            if steps[car].done:
+                self._end_episode(car, steps[car])
+        self._rollout.record_outcome(rewards, ends)
+
+    def _end_episode(self, car: int, last_step: CarStep) -> None:
+        number = self._episodes[car]
+        self._numbers.end(number)
+        self._meter.note_episode(last_step.model_copy(update={"episode": number}))
+        window = self._hyper.num_episodes_between_training
+        self._state.note_episode(last_step.episode_reward, window)
+        self._state.episodes = self._numbers.ended
+        self._ended_since_update += 1
+        self._episodes[car] = self._numbers.take()
+
+    def _is_due(self) -> bool:
+        """Whether there is enough to learn from."""
+        if self._rollout.is_full:
+            return True
+        by_episodes = self._hyper.horizon is None
+        enough = self._ended_since_update >= self._hyper.num_episodes_between_training
+        return by_episodes and enough
+
+    def _learn(self) -> IterationEnded | None:
+        """One update, and the end of the iteration if it was its last."""
+        if self._rollout.known.size == 0:
+            self._rollout.restart()
+            return None
+        self._meter.note_update(self._ppo.update(self._rollout, self._rng))
+        self._state.updates += 1
+        self._rollout.restart()
+        self._ended_since_update = 0
+        self._rng = self._random_numbers()
+        self._lap("learn_s")
+        per_iteration = self._hyper.updates_per_iteration if self._hyper.horizon else 1
+        if self._meter.updates < per_iteration:
+            return None
+        return self._end_iteration()
+
+    def _end_iteration(self) -> IterationEnded:
+        ended = self._meter.summary(self._spec.name, self._state, self._hyper.lr)
+        self._state.iteration += 1
+        self._meter = IterationMeter(self._actions, self._state)
+        return ended
+
+    def _choose(self, observations: NDArray[np.uint8]) -> NDArray[np.int32]:
+        while len(self._episodes) < self._hyper.cars:
+            self._episodes.append(self._numbers.take())
+        logits = self._ppo.logits(observations)
+        actions = self._exploration.choose(logits, self._state.env_steps, self._rng)
+        self._rollout.record_choice(actions, _log_softmax(logits))
+        self._meter.count_actions(actions)
+        return actions
+
+    def _random_numbers(self) -> np.random.Generator:
+        """Those of the rollout that begins now and of the update that follows it."""
+        return np.random.default_rng((self._spec.seed, self._state.updates))
+
+    def _lap(self, activity: Activity) -> None:
+        """Book the time since the last lap."""
+        now = self._clock()
+        if self._told_at is not None:
+            self._meter.spend(activity, now - self._told_at)
+            self._state.elapsed_s += now - self._told_at
+        self._told_at = now
+
+
+def _discrete_actions(metadata: ModelMetadata) -> int:
+    if metadata.training_algorithm != "clipped_ppo":
+        raise InvalidInput(
+            f"training_algorithm is {metadata.training_algorithm!r}: 'clipped_ppo' is accepted"
+        )
+    if not isinstance(metadata.action_space, tuple):
+        raise InvalidInput("the action space is continuous: a list of discrete actions is accepted")
+    return len(metadata.action_space)
+
+
+def _rollout_rows(hyperparameters: Hyperparameters) -> int:
+    """Rows of all cars between updates: the horizon, or as many as DeepRacer's cap allows."""
+    most = max(1, MAX_ROLLOUT_STEPS // hyperparameters.cars)
+    horizon = hyperparameters.horizon
+    if horizon is not None and horizon > most:
+        raise InvalidInput(
+            f"horizon {horizon} with {hyperparameters.cars} cars: together they make at most "
+            f"{MAX_ROLLOUT_STEPS} steps, so that up to {most} are accepted"
+        )
+    return horizon or most
+
+
+def _step_end(step: CarStep, by_horizon: bool) -> StepEnd:
+    """
+    What followed a step.
+
+    DeepRacer takes every end of an episode for the end of the world. With a horizon, the end of a
+    lap and the step cap are what they are: a line that is crossed at full speed.
+    """
+    if not step.done:
+        return StepEnd.RUNNING
+    if by_horizon and (step.truncated or step.status == "lap_complete"):
+        return StepEnd.TRUNCATED
+    return StepEnd.TERMINAL
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_probs: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return log_probs
+
+
+def _state_path(folder: Path, number: int) -> Path:
+    return folder / f"state_{number}.json"
+
+
+def _read_state(path: Path) -> LearnerState:
+    if not path.exists():
+        raise NotFound(f"{path.name} is missing beside the checkpoint")
+    try:
+        return LearnerState.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InvalidInput(f"{path.name} holds no learner's counters: {error}") from error
