@@ -208,6 +208,13 @@ class ObjectStore:
         data: bytes = await self._call("get_object", "Body", Bucket=bucket or self.bucket, Key=key)
         return data
 
+    async def chunks(self, key: str, size_bytes: int = 256 * 1024) -> AsyncIterator[bytes]:
+        """What lies under a key, piece by piece. Raises `NotFound`."""
+        answer = await self._call("get_object", Bucket=self.bucket, Key=key)
+        async with answer["Body"] as stream:
+            async for chunk in stream.content.iter_chunked(size_bytes):
+                yield chunk
+
     async def head(self, key: str) -> ObjectRef | None:
         """What lies under a key, or None."""
         try:
@@ -258,7 +265,9 @@ class ObjectStore:
                 raise NotFound(f"no object {arguments.get('Key', '')!r}") from error
             if status in (401, 403):
                 raise Unavailable(f"the store refuses the credentials: {error}") from error
-            raise
+            if status == 409:
+                raise
+            raise Unavailable(f"the store refuses {operation}: {error}") from error
         except (TimeoutError, BotoCoreError, OSError) as error:
             raise Unavailable(f"the object store does not answer: {error}") from error
 

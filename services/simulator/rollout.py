@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from libs.common.reward.process import RewardProcess
 from numpy.typing import NDArray
 
 from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.events import CarPose, CarStep, CollectRollout, EpisodeEnded
+from libs.common.reward.process import RewardProcess
 from libs.common.tracks import Track
 from services.simulator.reward_params import fixed_params
 from services.simulator.time_trial import CarOutcome, TimeTrial
@@ -62,15 +62,9 @@ class Rollout:
     def __exit__(self, *_: object) -> None:
         self._reward.close()
 
-    def observations(self) -> bytes:
-        """What the cars see now, (cars, height, width) uint8 as bytes."""
-        return self._trial.observations.tobytes()
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of an observation."""
-        _, height, width = self._trial.observations.shape
-        return height, width
+    def observations(self) -> NDArray[np.uint8]:
+        """What the cars see now, (cars, height, width); a copy."""
+        return self._trial.observations.copy()
 
     def step(
         self, actions: Sequence[int], episodes: Sequence[int], iteration: int

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 import stamina
-from libs.common.reward.errors import RewardError
 from PIL import Image
 
 from libs.common.errors import PlatformError, Unavailable
@@ -26,6 +25,7 @@ from libs.common.events import (
     RunWatched,
     TrackRef,
 )
+from libs.common.reward.errors import RewardError
 from libs.common.service import Service
 from libs.common.tracks import Track, load_built_in, parse_npy
 from services.simulator.config import SimulatorSettings
@@ -111,7 +111,8 @@ class Simulator(Service[SimulatorSettings]):
         self, command: CollectRollout, rollout: Rollout, attempt: str, step: int
     ) -> ActionReply | None:
         """The learner's actions for this step; None ends the rollout."""
-        height, width = rollout.shape
+        observations = rollout.observations()
+        _, height, width = observations.shape
         request = ActionRequest(
             run_id=command.run_id,
             rollout_id=command.rollout_id,
@@ -122,7 +123,7 @@ class Simulator(Service[SimulatorSettings]):
             width=width,
         )
         try:
-            reply = await self._answer(request, rollout.observations())
+            reply = await self._answer(request, observations.tobytes())
         except Unavailable as error:
             self.log.warning(
                 "rollout given up",

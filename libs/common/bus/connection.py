@@ -1,7 +1,7 @@
 """One service's connection: publish, request, serve, subscribe, follow."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
@@ -296,7 +296,7 @@ class Bus:
         classes: Sequence[type[Message]] = (),
         after: int = 0,
         live: bool = True,
-    ) -> AsyncIterator[Received]:
+    ) -> AsyncGenerator[Received, None]:
         """
         Events from the stream in order, those stored first and then, if `live`, those to come.
 

@@ -52,11 +52,11 @@ def parse_yaml_mapping(data: bytes, where: str) -> dict[str, Any]:
     A YAML mapping; plain data only, tags that would build objects are refused.
 
     Raises:
-        InvalidInput: malformed (with line and column), no mapping, a key that is not text.
+        InvalidInput: malformed (with line and column), a key twice, no mapping.
     """
     text = decode_text(data, where)
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, Loader=_UniqueKeyLoader)  # a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = f", line {mark.line + 1} column {mark.column + 1}" if mark else ""
@@ -66,6 +66,19 @@ def parse_yaml_mapping(data: bytes, where: str) -> dict[str, Any]:
     except RecursionError as error:
         raise InvalidInput(f"{where}: nested too deeply to be read") from error
     return _mapping({} if value is None else value, where, "a mapping of `key: value` lines")
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML lets the last of two equal keys win in silence; here it is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                problem = f"the key {quote(key.value)} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _mapping(value: Any, where: str, accepted: str) -> dict[str, Any]:

@@ -1,0 +1,7 @@
+"""`make bench`: every row, one after the other."""
+
+from tests.bench import bus_overhead, simulator_speed
+
+if __name__ == "__main__":
+    simulator_speed.main()
+    bus_overhead.main()

@@ -1,0 +1,231 @@
+"""
+How soon a camera policy laps: learner and simulator in one process, without the bus.
+
+    python -m tests.bench.learner_time_to_lap --track loop --seeds 5
+    python -m tests.bench.learner_time_to_lap --track some_track.npy --set lr=0.0003
+
+Prints for each seed when the first lap was driven, when the greedy policy first completed five of
+five laps, and when it did so twice in a row; times are seconds of the clock, evaluations included.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from libs.common.deepracer.hyperparameters import Hyperparameters
+from libs.common.deepracer.metadata import DiscreteAction, ModelMetadata
+from libs.common.deepracer.run_spec import RaceSpec, RunSpec
+from libs.common.events import CarStep
+from libs.common.tracks import Track, load_built_in, parse_npy
+from services.simulator.time_trial import CarOutcome, TimeTrial
+from services.trainer.learner import Learner
+from services.trainer.network import configure_threads
+
+TRIALS = 5
+BANDS = ((0.1, 1.0), (0.25, 0.5), (0.5, 0.1))
+"""Fraction of the track's width from the centre line, and what it earns inside."""
+
+SPRINT = Hyperparameters(
+    batch_size=64,
+    num_epochs=3,
+    lr=5e-4,
+    beta_entropy=0.01,
+    discount_factor=0.95,
+    cars=8,
+    horizon=16,
+    updates_per_iteration=8,
+    max_grad_norm=1.0,
+    reward_scale=0.1,
+)
+
+
+@dataclass
+class Milestone:
+    """When something first happened."""
+
+    seconds: float
+    env_steps: int
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s / {self.env_steps}"
+
+
+@dataclass
+class Outcome:
+    """What one seed reached."""
+
+    seed: int
+    steps_per_s: float = 0.0
+    milestones: dict[str, Milestone] = field(default_factory=dict)
+    evaluations: list[int] = field(default_factory=list)
+
+    def note(self, what: str, seconds: float, env_steps: int) -> None:
+        """Keep the first time only."""
+        self.milestones.setdefault(what, Milestone(seconds, env_steps))
+
+
+class Course:
+    """A track, the cars' action space and a centre-line reward."""
+
+    def __init__(self, track: Track, metadata: ModelMetadata, max_steps: int) -> None:
+        assert isinstance(metadata.action_space, tuple)
+        self.track, self.metadata = track, metadata
+        self.race = RaceSpec(max_steps=max_steps)
+        self._steering_rad = np.array([each.steering_rad for each in metadata.action_space])
+        self._speed_mps = np.array([each.speed for each in metadata.action_space])
+
+    def trial(self, seeds: Sequence[int]) -> TimeTrial:
+        """Cars on the track, one for each seed."""
+        return TimeTrial(self.track, self.race, self.metadata.version, seeds)
+
+    def drive(self, trial: TimeTrial, actions: Sequence[int]) -> tuple[CarOutcome, ...]:
+        """One camera step."""
+        chosen = np.asarray(actions)
+        trial.step(self._steering_rad[chosen], self._speed_mps[chosen], chosen)
+        return trial.finish_step([centre_line_reward(params) for params in trial.reward_params()])
+
+
+def centre_line_reward(params: dict[str, float]) -> float:
+    """The steps of DeepRacer's first example."""
+    for fraction, reward in BANDS:
+        if params["distance_from_center"] <= fraction * params["track_width"]:
+            return reward
+    return 1e-3
+
+
+def evaluate(learner: Learner, course: Course, seed: int) -> int:
+    """How many of five cars lap with the most probable actions."""
+    trial = course.trial(range(seed, seed + TRIALS))
+    laps: dict[int, bool] = {}
+    while len(laps) < TRIALS:
+        actions = np.argmax(learner.action_probabilities(trial.observations), axis=1)
+        for car, outcome in enumerate(course.drive(trial, actions)):
+            if outcome.done:
+                laps.setdefault(car, outcome.status == "lap_complete")
+    return sum(laps.values())
+
+
+def rollouts(learner: Learner, course: Course, spec: RunSpec) -> Iterator[bool]:
+    """Drive and learn; yields whether an iteration ended, at every camera step."""
+    cars = spec.hyperparameters.cars
+    trial = course.trial(range(spec.seed, spec.seed + cars))
+    steps: Sequence[CarStep] = ()
+    while True:
+        decision = learner.act(trial.observations, steps)
+        yield decision.ended is not None
+        outcomes = course.drive(trial, decision.actions)
+        steps = [as_step(outcome) for outcome in outcomes]
+
+
+def as_step(outcome: CarOutcome) -> CarStep:
+    """What a simulator would send of it."""
+    return CarStep(
+        reward=outcome.reward,
+        done=outcome.done,
+        truncated=outcome.truncated,
+        status=outcome.status,
+        progress_pct=outcome.progress_pct,
+        steps=outcome.steps,
+        episode_reward=outcome.episode_reward,
+        lap_s=outcome.lap_s,
+    )
+
+
+def learn_to_lap(spec: RunSpec, course: Course, max_seconds: float) -> Outcome:
+    """Train one seed until it lapped five of five twice in a row, or time is up."""
+    outcome = Outcome(spec.seed)
+    learner = Learner(spec)
+    learner.compile()
+    began = time.perf_counter()
+    for iteration_ended in rollouts(learner, course, spec):
+        seconds, env_steps = time.perf_counter() - began, learner.state.env_steps
+        if not iteration_ended:
+            continue
+        outcome.evaluations.append(evaluate(learner, course, 10_000 + 7 * len(outcome.evaluations)))
+        seconds = time.perf_counter() - began
+        outcome.steps_per_s = env_steps / seconds
+        if outcome.evaluations[-1]:
+            outcome.note("first lap", seconds, env_steps)
+        if outcome.evaluations[-1] == TRIALS:
+            outcome.note("5 of 5", seconds, env_steps)
+        if outcome.evaluations[-2:] == [TRIALS, TRIALS]:
+            outcome.note("twice", seconds, env_steps)
+            break
+        if seconds > max_seconds:
+            break
+    return outcome
+
+
+def steering_actions(speeds_mps: Sequence[float]) -> ModelMetadata:
+    """Five steering angles at each of the speeds."""
+    pairs = [(angle, speed) for speed in speeds_mps for angle in (-30.0, -15.0, 0.0, 15.0, 30.0)]
+    return ModelMetadata(
+        action_space=tuple(
+            DiscreteAction(steering_angle=angle, speed=speed, index=index)
+            for index, (angle, speed) in enumerate(pairs)
+        )
+    )
+
+
+def load_track(name: str) -> Track:
+    """A built-in track, or a file."""
+    if name.endswith(".npy"):
+        return parse_npy(Path(name).stem, Path(name).read_bytes())
+    return load_built_in(name)
+
+
+def with_settings(settings: Sequence[str]) -> Hyperparameters:
+    """The sprint preset with some values replaced, each written as `key=value`."""
+    changes = dict(setting.split("=", 1) for setting in settings)
+    return Hyperparameters.model_validate({**SPRINT.model_dump(), **changes})
+
+
+def report(outcomes: Sequence[Outcome], console: Console) -> None:
+    """A row for each seed."""
+    columns = ("first lap", "5 of 5", "twice")
+    table = Table("seed", *columns, "steps/s", "laps of 5 in each evaluation")
+    for outcome in outcomes:
+        reached = [str(outcome.milestones.get(name, "-")) for name in columns]
+        laps = " ".join(str(count) for count in outcome.evaluations)
+        table.add_row(str(outcome.seed), *reached, f"{outcome.steps_per_s:.0f}", laps)
+    console.print(table)
+
+
+def main() -> None:
+    """Parse the arguments, train every seed and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--track", default="loop")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--speeds", type=float, nargs="+", default=[1.5])
+    parser.add_argument("--max-seconds", type=float, default=120)
+    parser.add_argument("--max-steps", type=int, default=400)
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    arguments = parser.parse_args()
+    configure_threads()
+    metadata = steering_actions(arguments.speeds)
+    course = Course(load_track(arguments.track), metadata, arguments.max_steps)
+    outcomes = []
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        spec = RunSpec(
+            name=f"sprint-{seed}",
+            track=course.track.name,
+            race=course.race,
+            seed=seed,
+            metadata=metadata,
+            hyperparameters=with_settings(arguments.settings),
+            reward_function="",
+        )
+        outcomes.append(learn_to_lap(spec, course, arguments.max_seconds))
+        report(outcomes[-1:], Console(width=140))
+    report(outcomes, Console(width=140))
+
+
+if __name__ == "__main__":
+    main()

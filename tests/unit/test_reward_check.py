@@ -1,0 +1,72 @@
+"""The trial lap that a reward function has to survive before its run is queued."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from libs.common.reward.check import check_reward_function
+from libs.common.reward.limits import RewardLimits
+from libs.common.reward.samples import sample_constants, sample_lap
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+@pytest.mark.parametrize(
+    "file", sorted(MODELS.glob("*/reward*.py")), ids=lambda file: file.parent.name
+)
+def test_every_shipped_reward_function_survives_the_lap(file: Path) -> None:
+    assert check_reward_function(file.read_text(), file.name) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (
+            "def reward_function(params):\n"
+            "    if params['steps'] == 7:\n"
+            "        raise ValueError('seven')\n"
+            "    return 1.0\n",
+            "line 3: at step 7 of a trial lap it raised ValueError: seven; accepted: a finite",
+        ),
+        (
+            "def reward_function(params):\n    return 'fast'\n",
+            "line 1: at step 1 of a trial lap it returned 'fast' (str); accepted: a number",
+        ),
+        (
+            "def reward_function(params):\n    return params['speeed']\n",
+            "line 2: at step 1 of a trial lap it raised KeyError: 'speeed'; accepted",
+        ),
+        (
+            "def reward_function(params):\n    return 1 / (params['progress'] < 100)\n",
+            "line 2: at step 176 of a trial lap it raised ZeroDivisionError",
+        ),
+        ("def reward(params):\n    return 1.0\n", "defines no function reward_function(params)"),
+        ("def reward_function(params)\n    return 1\n", "line 1: raised SyntaxError: expected ':'"),
+        ("import requests\n", "line 1: raised ImportError: a reward function can't import"),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_line_and_step(source: str, problem: str) -> None:
+    (found,) = check_reward_function(source, "reward.py")
+    assert found.startswith("reward.py: ")
+    assert problem in found
+
+
+def test_a_function_that_never_returns_is_told_of() -> None:
+    source = "def reward_function(params):\n    while True: sum(range(100))\n"
+    (found,) = check_reward_function(source, limits=RewardLimits(call_s=0.3))
+    assert "took longer than 0.3 s" in found
+
+
+def test_the_trial_lap_is_a_plausible_one() -> None:
+    lap = sample_lap()
+    waypoints = sample_constants()["waypoints"]
+    assert waypoints[0] == pytest.approx(waypoints[-1])
+    assert [step["steps"] for step in lap] == list(range(1, len(lap) + 1))
+    assert lap[-1]["progress"] == 100
+    assert any(step["is_offtrack"] for step in lap)
+    assert any(step["all_wheels_on_track"] for step in lap)
+    for before, after in zip(lap, lap[1:], strict=False):
+        driven = math.hypot(after["x"] - before["x"], after["y"] - before["y"])
+        assert driven < 0.2
+        assert max(after["closest_waypoints"]) < len(waypoints)
