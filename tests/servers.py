@@ -30,11 +30,11 @@ def free_block(size: int) -> int:
     """The first of `size` consecutive free ports whose partners 10,000 above are free too."""
     while True:
         base = free_port() % 20_000 + 20_000
-        if all(_is_free(base + i) and _is_free(base + i + 10_000) for i in range(size)):
+        if all(is_free(base + i) and is_free(base + i + 10_000) for i in range(size)):
             return base
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))

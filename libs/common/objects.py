@@ -74,7 +74,9 @@ class ObjectStore:
             "aws_secret_access_key": secret_key or None,
             "region_name": region,
             "config": AioConfig(
-                s3={"addressing_style": "path"},
+                # Bodies are not hashed for the signature: that would block the event loop for
+                # each model, and what is fetched is compared with its reference anyway.
+                s3={"addressing_style": "path", "payload_signing_enabled": False},
                 connect_timeout=3,
                 read_timeout=30,
                 retries={"max_attempts": 1},  # stamina retries, once and not at two levels
@@ -212,7 +214,7 @@ class ObjectStore:
         """What lies under a key, piece by piece. Raises `NotFound`."""
         answer = await self._call("get_object", Bucket=self.bucket, Key=key)
         async with answer["Body"] as stream:
-            async for chunk in stream.content.iter_chunked(size_bytes):
+            while chunk := await stream.read(size_bytes):
                 yield chunk
 
     async def head(self, key: str) -> ObjectRef | None:

@@ -269,7 +269,11 @@ class Bus:
         """
 
         async def handle(raws: list[Msg]) -> None:
-            received = [item for raw in raws if (item := await self._read(raw)) is not None]
+            received = []
+            for raw in raws:
+                if (item := await self._read(raw)) is not None:
+                    received.append(item)
+                await asyncio.sleep(0)  # a batch of long episodes is no reason to hold the loop
             try:
                 if received:
                     await handler(received)

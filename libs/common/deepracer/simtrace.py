@@ -7,8 +7,9 @@ in full, as the published files have them; those of log lines are rounded as Dee
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from math import degrees
+from typing import Any
 
 from libs.common.events.rollouts import EpisodeEnded
 
@@ -55,13 +56,22 @@ def start_times_s(episodes: Iterable[EpisodeEnded]) -> dict[str, float]:
     Each car drives its episodes one behind the other; so the clock of a car is what it has driven
     before. Give all episodes of a run, in the order of the journal.
     """
-    clocks: defaultdict[tuple[str, int], float] = defaultdict(float)
-    starts = {}
-    for episode in episodes:
+    clocks = CarClocks()
+    return {episode.id: clocks.start_s(episode) for episode in episodes}
+
+
+class CarClocks:
+    """Simulated time of each car, for those who take a run's episodes one by one."""
+
+    def __init__(self) -> None:
+        self._now_s: defaultdict[tuple[str, int], float] = defaultdict(float)
+
+    def start_s(self, episode: EpisodeEnded) -> float:
+        """When this episode began; the next one of its car begins where it ended."""
         car = (episode.phase, episode.car)
-        starts[episode.id] = clocks[car]
-        clocks[car] += duration_s(episode)
-    return starts
+        start_s = self._now_s[car]
+        self._now_s[car] += duration_s(episode)
+        return start_s
 
 
 def duration_s(episode: EpisodeEnded) -> float:
@@ -79,7 +89,7 @@ def simtrace_csv(
     """
     lines = [HEADER]
     for row in _rows_of_all(episodes, starts_s):
-        lines.append(",".join(str(field) for field in astuple(row)))
+        lines.append(",".join(map(str, _fields(row))))
     return "\n".join(lines) + "\n"
 
 
@@ -88,7 +98,7 @@ def simtrace_log_lines(
 ) -> Iterator[str]:
     """The same rows as `SIM_TRACE_LOG:` lines, without line ends."""
     for row in _rows_of_all(episodes, starts_s):
-        yield _LOG_FORMAT % astuple(row)
+        yield _LOG_FORMAT % _fields(row)
 
 
 def _rows_of_all(
@@ -97,6 +107,11 @@ def _rows_of_all(
     for episode in sorted(episodes, key=lambda one: one.episode):
         start_s = (starts_s or {}).get(episode.id, 0.0)
         yield from trace_rows(episode, start_s)
+
+
+def _fields(row: TraceRow) -> tuple[Any, ...]:
+    """Not `astuple`, which copies each field deeply and takes three quarters of the time."""
+    return tuple(vars(row).values())
 
 
 def trace_rows(episode: EpisodeEnded, start_s: float = 0.0) -> Iterator[TraceRow]:

@@ -120,6 +120,9 @@ def _noun_and_verb(class_name: str, plane: Plane) -> tuple[str, str]:
     return "_".join(words[:-1]), words[-1]
 
 
+_JSON_OBJECT = TypeAdapter(dict[str, Any])
+
+
 def decode(data: bytes) -> Message:
     """
     Read any registered message.
@@ -128,7 +131,7 @@ def decode(data: bytes) -> Message:
         InvalidInput: not JSON, no known `type`, or fields that do not fit; the value is quoted.
     """
     try:
-        raw = TypeAdapter(dict[str, Any]).validate_json(data)
+        raw = _JSON_OBJECT.validate_json(data)
     except ValidationError as error:
         raise InvalidInput(f"not a JSON object: {data[:80]!r}") from error
     kind = raw.get("type")

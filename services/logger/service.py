@@ -1,0 +1,115 @@
+"""The logger: every event into its run's journal, and DeepRacer's files from the journals."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+
+from libs.common.bus import Received
+from libs.common.errors import NotFound
+from libs.common.journal import Journals, Line, journal_path
+from libs.common.service import Service
+from services.logger.api import add_routes
+from services.logger.archive import Archive
+from services.logger.config import LoggerSettings
+from services.logger.playback import Playback, Selection
+from services.logger.run_log import MADE_OF
+
+
+class Logger(Service[LoggerSettings]):
+    """Writes first, acknowledges then; files are made behind that and hold nothing up."""
+
+    name = "logger"
+
+    def __init__(self, settings: LoggerSettings) -> None:
+        super().__init__(settings)
+        self._journals = Journals(settings.journal_dir, settings.open_journals)
+        self._grown = asyncio.Condition()
+        self._closing = False
+        self._disk_problem = ""
+        self._written = 0
+
+    async def start(self) -> None:
+        """Subscribe to everything."""
+        await asyncio.to_thread(self.settings.journal_dir.mkdir, parents=True, exist_ok=True)
+        self._archive = Archive(self._journals, self.objects, self.bus.publish)
+        await self.bus.subscribe_batches(
+            self.on_events,
+            durable=self.name,
+            batch=self.settings.batch,
+            ack_wait_s=self.settings.ack_wait_s,
+        )
+
+    async def work(self) -> None:
+        """Make files of what was written."""
+        await self._archive.run()
+
+    async def stop(self) -> None:
+        """Let the followers go and close the journals."""
+        async with self._grown:
+            self._closing = True
+            self._grown.notify_all()
+        await asyncio.to_thread(self._journals.close)
+
+    def routes(self, app: FastAPI) -> None:
+        """Add the journals' API."""
+        add_routes(app, self)
+
+    def problems(self) -> list[str]:
+        """A disk that fails: events wait on the bus until it works."""
+        return [self._disk_problem] if self._disk_problem else []
+
+    def detail(self) -> dict[str, Any]:
+        """Events written since the start."""
+        return {"written": self._written}
+
+    async def on_events(self, received: list[Received]) -> None:
+        """Write a batch; what the disk refuses is raised, so that the batch comes again."""
+        lines = [Line(one.message.run_id, one.message.id, one.data) for one in received]
+        try:
+            self._written += await asyncio.to_thread(self._journals.append, lines)
+        except OSError as error:
+            self._disk_failed(error)
+            raise
+        self._disk_problem = ""
+        self._archive.wake(
+            dict.fromkeys(
+                one.message.run_id for one in received if one.message.type_name in MADE_OF
+            )
+        )
+        async with self._grown:
+            self._grown.notify_all()
+
+    async def play(
+        self, run_id: str, selection: Selection, after: int, follow: bool
+    ) -> AsyncIterator[bytes]:
+        """
+        The journal's lines in pieces; with `follow` until the reader leaves or the service stops.
+
+        Raises:
+            NotFound: nothing was ever written for this run.
+        """
+        path = journal_path(self.settings.journal_dir, run_id)
+        if not await asyncio.to_thread(path.exists):
+            raise NotFound(f"no journal of a run {run_id!r}")
+        return self._pieces(run_id, Playback(path, selection, after), follow)
+
+    async def _pieces(self, run_id: str, playback: Playback, follow: bool) -> AsyncIterator[bytes]:
+        while not self._closing:
+            written = self._written
+            end = await asyncio.to_thread(self._journals.end, run_id)
+            piece = await asyncio.to_thread(playback.next_piece, end)
+            if piece:
+                yield piece
+            if piece is not None:
+                continue
+            if not follow:
+                return
+            async with self._grown:
+                await self._grown.wait_for(lambda: self._closing or self._written > written)  # noqa: B023
+
+    def _disk_failed(self, error: OSError) -> None:
+        if not self._disk_problem:
+            self.log.error("the journal can't be written", reason=str(error))
+        self._disk_problem = f"the journal can't be written: {error}"

@@ -1,0 +1,2 @@
+"""Consumes RunEnded.
+Publishes ModelPackaged."""

@@ -1,0 +1,2 @@
+"""Consumes every event that announces artifacts.
+Publishes ArtifactReplicated and ReplicationFailed."""
