@@ -89,7 +89,7 @@ def read_checkpoint(prefix: Path) -> Weights:
         }
         wanted = _wanted_names(prefix, stored)
         return {name: np.asarray(reader.get_tensor(stored[name]), np.float32) for name in wanted}
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidInput(f"checkpoint {prefix.name} can't be read: {reason}") from error
 

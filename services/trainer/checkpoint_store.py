@@ -61,6 +61,10 @@ class CheckpointStore:
         await self._forget_old()
         return checkpoint
 
+    def has(self, number: int) -> bool:
+        """Whether a checkpoint of this number is in the store."""
+        return any(kept.number == number for kept in self._kept)
+
     async def choose_best(
         self, checkpoint: CheckpointRef, trials: tuple[TrialResult, ...], metric: float
     ) -> None:

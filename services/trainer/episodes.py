@@ -21,6 +21,11 @@ class EpisodeNumbers:
         """How many episodes are over."""
         return len(self._ended)
 
+    @property
+    def gaps(self) -> list[int]:
+        """Numbers below the highest ended one whose episodes are not over."""
+        return sorted(set(range(max(self._ended, default=-1))) - self._ended)
+
     def note_ended(self, numbers: Iterable[int]) -> None:
         """Learn of episodes that are over, as the journal knows them."""
         self._ended.update(numbers)

@@ -73,7 +73,7 @@ def frozen_probabilities(model: bytes, observations: NDArray[np.uint8]) -> NDArr
         with tf.compat.v1.Session(graph=graph) as process:
             pixels = observations[..., np.newaxis].astype(np.float32)
             result = process.run(f"{OUTPUT_NODE}:0", {f"{INPUT_NODE}:0": pixels})
-    except (DecodeError, KeyError, ValueError, TypeError, tf.errors.OpError) as error:
+    except (DecodeError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise InvalidInput(
             f"{len(model)} bytes hold no frozen DeepRacer policy: {error}"
         ) from error

@@ -192,6 +192,7 @@ class Learner:
         name = checkpoint_name(number, env_steps)
         state, policy = _state_path(folder, number), folder / f"model_{number}.pb"
         folder.mkdir(parents=True, exist_ok=True)
+        self._state.episode_gaps = self._numbers.gaps
         state.write_text(self._state.model_dump_json(), "utf-8")
         policy.write_bytes(freeze_policy(weights))
         files = write_checkpoint(folder, name, weights)
@@ -208,7 +209,7 @@ class Learner:
         state = _read_state(_state_path(folder, checkpoint_number(name)))
         self.adopt_weights(read_checkpoint(folder / name))
         if self._numbers.ended == 0:
-            self._numbers = EpisodeNumbers(range(state.episodes))
+            self._numbers = EpisodeNumbers(state.ended_episodes())
         # Episodes may have ended after the checkpoint: `used_episodes` counts them.
         self._state = state.model_copy(update={"episodes": self._numbers.ended})
         self._episodes = []

@@ -63,15 +63,19 @@ class Models:
         """Keys and sizes in bytes of all objects of a run."""
         return [item async for item in self._objects.keys(f"{layout.run_prefix(run_id)}/")]
 
-    async def key_of(self, run_id: str, path: str) -> str:
+    async def find_file(self, run_id: str, path: str) -> tuple[str, int]:
         """
-        The key of a run's file. Raises `NotFound`, `InvalidInput` where it leads out of the run.
+        Key and size in bytes of a run's file.
+
+        Raises:
+            NotFound: no such run or file. InvalidInput: the path leads out of the run's folder.
         """
         parts = path.split("/")
-        if not path or "\\" in path or any(part in ("", ".", "..") for part in parts):
+        if "\\" in path or any(part in ("", ".", "..") for part in parts):
             raise InvalidInput(f"file {path!r}; accepted: a path inside the run's folder")
         await self._table.get(run_id)
         key = f"{layout.run_prefix(run_id)}/{path}"
-        if await self._objects.head(key) is None:
+        found = await self._objects.head(key)
+        if found is None:
             raise NotFound(f"run {run_id!r} has no file {path!r}")
-        return key
+        return key, found.size_bytes

@@ -28,8 +28,13 @@ class LearnerState(BaseModel):
     updates: int = 0
     env_steps: int = 0
     episodes: int = 0  # ended
+    episode_gaps: list[int] = []  # not ended, but below the highest number that is; when saved
     elapsed_s: float = 0.0  # wall-clock over all attempts
     recent_scores: list[float] = []  # rewards of the last episodes, newest last
+
+    def ended_episodes(self) -> set[int]:
+        """The numbers of the episodes that had ended when this was saved."""
+        return set(range(self.episodes + len(self.episode_gaps))).difference(self.episode_gaps)
 
     def note_episode(self, score: float, window: int) -> None:
         """Count an episode and keep its score among the last `window` ones."""

@@ -57,6 +57,10 @@ class RunTable:
         """Let `wait_for_change` return though no run has changed."""
         self._changed.set()
 
+    def has(self, run_id: str) -> bool:
+        """Whether a run has this name."""
+        return run_id in self._rows
+
     def all(self) -> list[RunRecord]:
         """Every run, at most a moment old."""
         return [record for record, _ in self._rows.values()]

@@ -2,18 +2,34 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from typing import Any
 
-from libs.common.events import ResumeRun, StartRun, StopRun
+from fastapi import FastAPI
+
+from libs.common.errors import Conflict, InvalidInput
+from libs.common.events import (
+    EvaluationEnded,
+    EvaluationFailed,
+    ResumeRun,
+    ServiceBeat,
+    StartRun,
+    StopRun,
+)
 from libs.common.service import Service
 from libs.common.tasks import end
+from services.trainer.api import add_routes
 from services.trainer.attempt import Attempt
 from services.trainer.claims import Claims
 from services.trainer.config import TrainerSettings
+from services.trainer.evaluations import Evaluations
+from services.trainer.heartbeats import Heartbeats
 from services.trainer.models import Models
-from services.trainer.run_queue import RunQueue, Submission
+from services.trainer.requests import Requests
+from services.trainer.run_queue import RunQueue
 from services.trainer.run_table import RunTable
 from services.trainer.runs import RunRecord
+from services.trainer.submissions import CloneRequest, Draft, Submission, prepare, prepare_clone
 from services.trainer.tracks_catalogue import TracksCatalogue
 
 LOOK_AGAIN_S = 1.0
@@ -25,13 +41,26 @@ class Trainer(Service[TrainerSettings]):
 
     name = "trainer"
 
+    def __init__(self, settings: TrainerSettings) -> None:
+        super().__init__(settings)
+        self.heartbeats = Heartbeats()
+
     async def start(self) -> None:
         """Open the tables and take commands."""
         self.table = await RunTable.open(self.bus)
         self.tracks = await TracksCatalogue.open(self.bus, self.objects)
         self.models = Models(self.bus, self.objects, self.table)
+        self.requests = await Requests.open(self.bus)
+        self.evaluations = await Evaluations.open(self.bus, self.table, self.models, self.tracks)
         self.queue = RunQueue(self.bus, self.objects, self.table, self.tracks, self.models)
         self.claims = self._claims()
+        await self._subscribe()
+
+    async def _subscribe(self) -> None:
+        take = self.evaluations.take
+        await self.bus.watch(ServiceBeat, self.heartbeats.hear)
+        await self.bus.subscribe(EvaluationEnded, take, durable="trainer-evaluation-ended")
+        await self.bus.subscribe(EvaluationFailed, take, durable="trainer-evaluation-failed")
         await self.bus.subscribe(StartRun, self.on_start_run, durable="trainer-start-run")
         await self.bus.subscribe(StopRun, self.on_stop_run, durable="trainer-stop-run")
         await self.bus.subscribe(ResumeRun, self.on_resume_run, durable="trainer-resume-run")
@@ -66,6 +95,62 @@ class Trainer(Service[TrainerSettings]):
     async def on_resume_run(self, command: ResumeRun) -> None:
         """Put an ended run back into the queue."""
         await self.queue.resume(command.run_id)
+
+    # -- what the REST API asks for --------------------------------------------------------
+
+    def routes(self, app: FastAPI) -> None:
+        """The REST API."""
+        add_routes(app, self)
+
+    @property
+    def stop_requested(self) -> asyncio.Event:
+        """Set once the service is told to stop."""
+        return self._stopping
+
+    async def submit(self, draft: Draft, key: str | None) -> tuple[RunRecord, bool]:
+        """
+        Read, check and queue what was sent; the run, and whether it is new.
+
+        Raises:
+            InvalidInput, TooLarge: what was sent is refused.
+            Conflict: the name, or the idempotency key, is taken.
+        """
+        if key is None:
+            submission = await asyncio.to_thread(prepare, draft, self.table.has)
+            return await self.queue.queue(submission), True
+        request, digest = self.requests.id_of(key), await asyncio.to_thread(draft.digest)
+        known = await self.requests.find(request, digest)
+        if known is not None and self.table.has(known):
+            return await self.table.get(known), False
+        submission = await asyncio.to_thread(prepare, draft, self.table.has)
+        return await self._submit_once(replace(submission, request=request), digest), True
+
+    async def _submit_once(self, submission: Submission, digest: str) -> RunRecord:
+        request = submission.request
+        assert request is not None
+        name = await self.requests.claim(request, digest, submission.spec.name)
+        try:
+            return await self.queue.queue(submission.named(name))
+        except (Conflict, InvalidInput):
+            await self.requests.release(request)
+            raise
+
+    async def clone(self, record: RunRecord, asked: CloneRequest) -> RunRecord:
+        """
+        Queue a new run that begins with the best checkpoint of this one.
+
+        Raises:
+            Conflict: it has no checkpoint yet, or the name is taken.
+            InvalidInput: what is changed is refused.
+        """
+        await self.models.checkpoint(record.run_id, "best")
+        submission = await asyncio.to_thread(prepare_clone, record.spec, asked, self.table.has)
+        return await self.queue.queue(submission)
+
+    async def delete(self, run_id: str) -> None:
+        """Forget a run, its objects and its evaluations."""
+        await self.queue.delete(run_id)
+        await self.evaluations.forget(run_id)
 
     def detail(self) -> dict[str, Any]:
         """The runs in hand."""

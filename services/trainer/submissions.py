@@ -6,6 +6,7 @@ Two things may be sent, as JSON or as a form: the files of a run folder, or a sp
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from services.trainer.problems import Problems
 
 REWARD_FILES = ("reward_function.py", "reward.py")
 DEFAULT_NAME = "run"
+STAMP = re.compile(r"-\d{8}-\d{6}(-[0-9a-f]{4})?$")
 STAMP_CHARS = len("-20251122-101500-abcd")
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -49,15 +51,9 @@ class _JsonBody(Overrides):
     spec: dict[str, Any] | None = None
 
 
-class CloneRequest(BaseModel):
+class CloneRequest(Overrides):
     """What the new run has other than the one it is made of."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str | None = Field(None, pattern=RUN_ID_PATTERN)
-    track: str | None = Field(None, pattern=TRACK_PATTERN)
-    seed: int | None = Field(None, ge=0, lt=2**31)
-    priority: int = Field(0, ge=-1000, le=1000)
     hyperparameters: dict[str, Any] = {}
 
 
@@ -205,10 +201,7 @@ def _text(data: bytes) -> str:
 
 def _stamped(base: str, taken: Callable[[str], bool]) -> str:
     """`starter-20251122-101500`, with four more characters where that is taken."""
-    stem = base
-    for _ in range(2):  # a clone's base has a stamp already
-        head, _, tail = stem.rpartition("-")
-        stem = head if head and tail.isdigit() and len(tail) in (6, 8) else stem
+    stem = STAMP.sub("", base)  # a clone's base has one already
     stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
     name = f"{stem[: 63 - STAMP_CHARS].rstrip('-')}-{stamp}"
     return f"{name}-{secrets.token_hex(2)}" if taken(name) else name

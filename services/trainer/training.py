@@ -208,11 +208,13 @@ class Training:
         if self._saving is not None:
             with suppress(PlatformError):
                 await self._saving
-        if report.outcome == "failed" or self._learner.state.updates == 0:
-            return
+        state = self._learner.state
+        number = state.iteration
+        if report.outcome == "failed" or state.updates == 0 or self._store.has(number):
+            return  # a number names one policy: what was learned since is not worth another
         folder = Path(self._folder.name)
         saved = await self._in_thread(self._learner.save, folder)
-        await self._store.keep(saved, self._learner.state.iteration)
+        await self._store.keep(saved, number)
 
     def _is_ours(self, rollout_id: str) -> bool:
         return rollout_id.startswith(f"{self._order.run_id}.{self._order.attempt}.")

@@ -31,19 +31,6 @@ TRIALS = 5
 BANDS = ((0.1, 1.0), (0.25, 0.5), (0.5, 0.1))
 """Fraction of the track's width from the centre line, and what it earns inside."""
 
-SPRINT = Hyperparameters(
-    batch_size=64,
-    num_epochs=3,
-    lr=5e-4,
-    beta_entropy=0.01,
-    discount_factor=0.95,
-    cars=8,
-    horizon=16,
-    updates_per_iteration=8,
-    max_grad_norm=1.0,
-    reward_scale=0.1,
-)
-
 
 @dataclass
 class Milestone:
@@ -183,7 +170,7 @@ def load_track(name: str) -> Track:
 def with_settings(settings: Sequence[str]) -> Hyperparameters:
     """The sprint preset with some values replaced, each written as `key=value`."""
     changes = dict(setting.split("=", 1) for setting in settings)
-    return Hyperparameters.model_validate({**SPRINT.model_dump(), **changes})
+    return Hyperparameters.model_validate({"preset": "sprint", **changes})
 
 
 def report(outcomes: Sequence[Outcome], console: Console) -> None:

@@ -1,0 +1,1 @@
+"""The command line: the embedded stack on this machine, and a client of the REST API."""

@@ -1,0 +1,1 @@
+"""The embedded stack: NATS, S3 and the services under a supervisor, in one state folder."""

@@ -1,0 +1,87 @@
+"""models, tracks: what there is, and how it gets in and out."""
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import typer
+
+from libs.cli.client import ApiClient
+from libs.cli.documents import Model
+from libs.cli.output import AsJson, console, show_document, show_table
+from libs.cli.run_folder import read_track_file, track_name_of
+from libs.cli.verbs.runs import connect
+from libs.common.errors import InvalidInput
+
+
+def models(
+    run: Annotated[str | None, typer.Argument(help="Only this run's, with all files.")] = None,
+    download: Annotated[
+        Path | None, typer.Option(help="Put the run's files into this folder.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List models, show the files of one, or download them."""
+    with connect() as client:
+        if run is None:
+            _show_all(client.list_models(), as_json)
+            return
+        model = client.show_model(run)
+        if download is not None:
+            _download(client, model, download)
+    if as_json:
+        show_document(model.as_json())
+    else:
+        _show_one(model)
+
+
+def tracks(
+    add: Annotated[Path | None, typer.Option(help="Import this .npy file first.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the imported track.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List tracks, built-in and imported."""
+    with connect() as client:
+        if add is not None:
+            client.import_track(name or track_name_of(add), read_track_file(add))
+        found = client.list_tracks()
+    if as_json:
+        show_document([track.as_json() for track in found])
+    else:
+        show_table(("track", "length m"), [(track.name, track.length_m) for track in found])
+
+
+def _show_all(found: list[Model], as_json: bool) -> None:
+    if as_json:
+        show_document([model.as_json() for model in found])
+        return
+    rows = [
+        (model.run, len(model.checkpoints), model.checkpoints[-1].name if model.checkpoints else "")
+        for model in found
+    ]
+    show_table(("run", "checkpoints", "last"), rows)
+
+
+def _show_one(model: Model) -> None:
+    show_table(
+        ("checkpoint", "number", "steps"),
+        [(point.name, point.number, point.env_steps) for point in model.checkpoints],
+    )
+    show_table(("file", "bytes"), [(file.path, file.size_bytes) for file in model.files])
+
+
+def _download(client: ApiClient, model: Model, folder: Path) -> None:
+    for file in model.files:
+        target = folder / _inside(file.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as handle:
+            for piece in client.download(model.run, file.path):
+                handle.write(piece)
+    console.print(f"{len(model.files)} files are in {folder}", soft_wrap=True)
+
+
+def _inside(path: str) -> PurePosixPath:
+    """A path that cannot climb out of the folder it is put into."""
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise InvalidInput(f"the service names a file {path!r} outside of the model's folder")
+    return relative

@@ -1,0 +1,122 @@
+// The page: which run is shown, and what each message of its stream does to it.
+
+import { Camera } from "./camera.js";
+import { Curves } from "./curves.js";
+import { Figures, clearStatus } from "./figures.js";
+import { Live } from "./live.js";
+import { TrackMap } from "./map.js";
+import { Picker } from "./picker.js";
+import { showServices } from "./services.js";
+
+const byId = (id) => document.getElementById(id);
+const map = new TrackMap(byId("map"));
+const camera = new Camera();
+const curves = new Curves(byId("curves"));
+const figures = new Figures();
+const picker = new Picker(byId("picker"), byId("picker-label"), (runId) => choose(runId));
+
+let shown = null; // the run on the page
+let trackOf = null; // the run whose track is drawn
+let isMissing = false; // whether the server knows no run of that name
+
+const live = new Live(
+  {
+    hello: ({ now_s }) => figures.setClock(now_s),
+    runs: ({ runs }) => onRuns(runs),
+    services: ({ services }) => showServices(services),
+    figures: (value) => onFigures(value),
+    curves: (value) => curves.setRows(value),
+    paths: (value) => map.addPaths(value),
+    cars: ({ cars }) => map.setCars(cars),
+    camera: (value) => camera.show(value),
+  },
+  (state) => {
+    say(state === "live" ? "" : "Connection lost, trying again…");
+    if (state === "refused" && shown !== null) explainRefusal();
+  },
+);
+
+/** The run that the address names; null at `/`, which shows the latest. */
+const addressed = () => location.pathname.match(/^\/runs\/([^/]+)$/)?.[1] ?? null;
+
+function say(line) {
+  byId("connection").textContent = line;
+}
+
+function choose(runId) {
+  history.pushState(null, "", `/runs/${runId}`);
+  show(runId);
+}
+
+function show(runId) {
+  if (runId !== shown) forget();
+  shown = runId;
+  isMissing = false;
+  picker.setChosen(runId);
+  showEmpty(runId);
+  live.follow(runId);
+}
+
+function forget() {
+  trackOf = null;
+  map.clear();
+  camera.clear();
+  curves.clear();
+}
+
+// At `/` the page moves on by itself when what it shows is over and another run begins.
+function onRuns(runs) {
+  picker.setRuns(runs);
+  if (isMissing && picker.has(shown)) show(shown);
+  if (addressed() !== null || runs.length === 0) return;
+  const over = shown === null || (!picker.isActive(shown) && picker.hasRunning);
+  if (over && picker.first !== shown) show(picker.first);
+}
+
+function onFigures(value) {
+  if (value.run_id !== shown) return;
+  byId("run").hidden = false;
+  byId("empty").hidden = true;
+  figures.show(value);
+  say(value.complete ? "" : "Reading the run's events…");
+  curves.setEvaluations(value.evaluations);
+  if (trackOf !== shown && value.track) drawTrack(shown);
+}
+
+async function drawTrack(runId) {
+  trackOf = runId;
+  const answer = await fetch(`/v1/runs/${runId}/track`).catch(() => null);
+  if (runId !== shown) return;
+  if (answer === null) {
+    trackOf = null; // the server is away; the first figures after it is back ask again
+    return;
+  }
+  const shape = await answer.json();
+  if (answer.ok) map.setTrack(shape);
+  else byId("track-note").textContent = shape.detail;
+}
+
+// Until the first figures come; the style lets a moment pass before it is seen.
+function showEmpty(runId) {
+  byId("run").hidden = true;
+  byId("empty").hidden = false;
+  byId("empty-title").textContent = runId === null ? "No run yet" : `Looking for ${runId}…`;
+  byId("empty-command").parentElement.hidden = byId("empty-text").hidden = runId !== null;
+  byId("trouble").hidden = true;
+  clearStatus();
+  document.title = "Slipstream";
+}
+
+/** The server refuses the stream: where there is no such run, wait for it at the list of runs. */
+async function explainRefusal() {
+  const runId = shown;
+  const answer = await fetch(`/v1/runs/${runId}/scoreboard`).catch(() => null);
+  if (answer?.status !== 404 || runId !== shown) return;
+  showEmpty(runId);
+  byId("empty-title").textContent = `There is no run ${runId}`;
+  isMissing = true;
+  live.follow(null);
+}
+
+addEventListener("popstate", () => show(addressed() ?? picker.first));
+show(addressed());

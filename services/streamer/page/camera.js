@@ -1,0 +1,36 @@
+// What the first car sees, and since when it sees nothing new.
+
+const OLD_AFTER_MS = 3000;
+
+export class Camera {
+  #image = document.getElementById("camera");
+  #empty = document.getElementById("camera-empty");
+  #note = document.getElementById("camera-note");
+  #title = document.getElementById("camera-title");
+  #seenAtMs = -Infinity;
+
+  constructor() {
+    setInterval(() => this.#age(), 500);
+  }
+
+  clear() {
+    this.show({ jpeg: "", car: 0 });
+  }
+
+  show({ jpeg, car }) {
+    this.#image.hidden = !jpeg;
+    this.#empty.hidden = Boolean(jpeg);
+    this.#note.textContent = "";
+    this.#title.textContent = `Camera of car ${car}`;
+    if (!jpeg) return;
+    this.#image.src = `data:image/jpeg;base64,${jpeg}`;
+    this.#image.classList.remove("old");
+    this.#seenAtMs = performance.now();
+  }
+
+  #age() {
+    if (this.#image.hidden || performance.now() - this.#seenAtMs < OLD_AFTER_MS) return;
+    this.#image.classList.add("old");
+    this.#note.textContent = "last picture; nobody drives now";
+  }
+}

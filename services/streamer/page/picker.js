@@ -1,0 +1,57 @@
+// The choice of the run, and which one to show where none was chosen.
+
+const ACTIVE = new Set(["running", "queued"]);
+
+export class Picker {
+  #select;
+  #label;
+  #runs = [];
+  #chosen = null;
+
+  constructor(select, label, onChoice) {
+    this.#select = select;
+    this.#label = label;
+    select.addEventListener("change", () => onChoice(select.value));
+  }
+
+  /** What is running, else the newest; null where there is no run. */
+  get first() {
+    return this.#runs[0]?.run_id ?? null;
+  }
+
+  has(runId) {
+    return this.#runs.some((run) => run.run_id === runId);
+  }
+
+  isActive(runId) {
+    return this.#runs.some((run) => run.run_id === runId && ACTIVE.has(run.status));
+  }
+
+  get hasRunning() {
+    return this.#runs[0]?.status === "running";
+  }
+
+  setRuns(runs) {
+    this.#runs = runs;
+    this.#draw();
+  }
+
+  setChosen(runId) {
+    this.#chosen = runId;
+    this.#draw();
+  }
+
+  #draw() {
+    const known = this.has(this.#chosen);
+    const options = this.#runs.map((run) => new Option(title(run), run.run_id));
+    if (this.#chosen !== null && !known) options.unshift(new Option(this.#chosen, this.#chosen));
+    this.#label.hidden = options.length === 0;
+    this.#select.replaceChildren(...options);
+    if (this.#chosen !== null) this.#select.value = this.#chosen;
+  }
+}
+
+function title(run) {
+  const track = run.track ? ` · ${run.track}` : "";
+  return `${run.run_id}${track} · ${run.status}`;
+}

@@ -1,0 +1,93 @@
+"""The REST API: tracks, models, health."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from services.trainer.documents import (
+    Health,
+    ModelDocument,
+    ModelList,
+    ModelSummary,
+    ServiceHealth,
+    TrackDocument,
+    TrackList,
+    TrackShape,
+)
+
+if TYPE_CHECKING:
+    from services.trainer.service import Trainer
+
+BYTES = "application/octet-stream"
+NPY_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {BYTES: {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+def catalogue_router(trainer: "Trainer") -> APIRouter:
+    """What there is: tracks to drive on, models that were trained, services that live."""
+    router = APIRouter()
+    _add_tracks(router, trainer)
+    _add_models(router, trainer)
+
+    @router.get("/health", tags=["health"], summary="The last heartbeat of every service")
+    async def health() -> Health:
+        services = [ServiceHealth.of(beat, age_s) for beat, age_s in trainer.heartbeats.all()]
+        ok = all(service.ready and not service.silent for service in services)
+        return Health(ok=ok, services=services)
+
+    return router
+
+
+def _add_tracks(router: APIRouter, trainer: "Trainer") -> None:
+    @router.get("/tracks", tags=["tracks"], summary="List tracks")
+    async def list_tracks() -> TrackList:
+        return TrackList(items=[TrackDocument.of(entry) for entry in await trainer.tracks.all()])
+
+    @router.post(
+        "/tracks",
+        status_code=201,
+        tags=["tracks"],
+        summary="Import a track: an .npy file of six columns",
+        openapi_extra=NPY_BODY,
+    )
+    async def import_track(
+        request: Request, response: Response, name: Annotated[str, Query(examples=["my_track"])]
+    ) -> TrackDocument:
+        entry, new = await trainer.tracks.add(name, await request.body())
+        response.status_code = 201 if new else 200
+        return TrackDocument.of(entry)
+
+    @router.get("/tracks/{name}", tags=["tracks"], summary="A track with its lines")
+    async def show_track(name: str) -> TrackShape:
+        return TrackShape.of(await trainer.tracks.load(name))
+
+
+def _add_models(router: APIRouter, trainer: "Trainer") -> None:
+    @router.get("/models", tags=["models"], summary="List runs that have a checkpoint")
+    async def list_models() -> ModelList:
+        return ModelList(items=[ModelSummary.of(record) for record in trainer.models.runs()])
+
+    @router.get("/models/{run_id}", tags=["models"], summary="The checkpoints and files of a run")
+    async def show_model(run_id: str) -> ModelDocument:
+        record = await trainer.table.get(run_id)
+        checkpoints = await trainer.models.checkpoints(record)
+        files = await trainer.models.files(run_id)
+        return ModelDocument.with_files(record, checkpoints, files)
+
+    @router.get(
+        "/models/{run_id}/files/{path:path}",
+        tags=["models"],
+        summary="Download a file of a run",
+        response_class=StreamingResponse,
+        responses={200: {"content": {BYTES: {}}}},
+    )
+    async def download_file(run_id: str, path: str) -> StreamingResponse:
+        key, size_bytes = await trainer.models.find_file(run_id, path)
+        headers = {"Content-Length": str(size_bytes)}
+        chunks = trainer.objects.chunks(key)
+        return StreamingResponse(chunks, media_type=BYTES, headers=headers)

@@ -1,0 +1,249 @@
+"""What the REST API answers."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from libs.common.deepracer import layout
+from libs.common.deepracer.run_spec import CheckpointChoice, RunSpec
+from libs.common.events import CheckpointRef, Outcome, ServiceBeat, TrialResult
+from libs.common.tracks import Track
+from services.trainer.evaluations import EvaluationRecord
+from services.trainer.heartbeats import SILENT_S
+from services.trainer.runs import Progress, RunRecord, Status
+from services.trainer.tracks_catalogue import TrackEntry
+
+Points = list[tuple[float, float]]
+
+
+class RunDocument(BaseModel):
+    """One run."""
+
+    id: str
+    name: str
+    status: Status
+    track: str
+    priority: int
+    attempt: int = Field(description="How often a learner was started; 0 before the first time")
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    outcome: Outcome | None
+    reason: str | None = Field(description="What ended the run")
+    progress: Progress
+    best: CheckpointRef | None
+    last: CheckpointRef | None
+    warnings: tuple[str, ...]
+    spec: RunSpec
+
+    @classmethod
+    def of(cls, record: RunRecord) -> Self:
+        """The document of a record."""
+        outcome: Any = record.status if record.ended else None
+        return cls(
+            id=record.run_id,
+            name=record.run_id,
+            track=record.track.name,
+            outcome=outcome,
+            **{
+                name: getattr(record, name)
+                for name in cls.model_fields
+                if name not in ("id", "name", "track", "outcome")
+            },
+        )
+
+
+class RunPage(BaseModel):
+    """One page of runs, the newest first."""
+
+    items: list[RunDocument]
+    next: str | None = Field(description="Cursor of the next page; null on the last one")
+
+
+class StopRequest(BaseModel):
+    """Why a run is stopped."""
+
+    reason: str = Field("stopped by request", min_length=1, max_length=500)
+
+
+class EvaluationRequest(BaseModel):
+    """What to drive; what is left out is as in the run."""
+
+    model_config = {"extra": "forbid"}
+
+    checkpoint: CheckpointChoice = "best"
+    trials: int | None = Field(None, ge=1, le=100)
+    track: str | None = None
+
+
+class EvaluationDocument(BaseModel):
+    """An evaluation that was asked for."""
+
+    id: str
+    evaluation_id: str = Field(description="The same as `id`")
+    run: str
+    checkpoint: str
+    track: str
+    status: Literal["pending", "ended", "failed"]
+    trials_asked: int
+    trials: tuple[TrialResult, ...]
+    completed: int = Field(description="Trials that completed their lap")
+    reason: str | None = Field(description="Why it could not be driven")
+    created_at: datetime
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, record: EvaluationRecord) -> Self:
+        """The document of a record."""
+        return cls(
+            id=record.evaluation_id,
+            run=record.run_id,
+            track=record.track.name,
+            completed=record.completed,
+            **record.model_dump(exclude={"run_id", "track"}),
+        )
+
+
+class EvaluationList(BaseModel):
+    """The evaluations of a run, the newest first."""
+
+    items: list[EvaluationDocument]
+
+
+class TrackDocument(BaseModel):
+    """One track; lengths in metres."""
+
+    name: str
+    built_in: bool
+    points: int
+    length_m: float
+    width_m: float
+    closed: bool
+
+    @classmethod
+    def of(cls, entry: TrackEntry) -> Self:
+        """The document of an entry."""
+        built_in = entry.track.source is None
+        return cls(name=entry.track.name, built_in=built_in, **entry.model_dump(exclude={"track"}))
+
+
+class TrackList(BaseModel):
+    """Built-in tracks, then imported ones."""
+
+    items: list[TrackDocument]
+
+
+class TrackShape(BaseModel):
+    """A track with its lines, as [x, y] in metres; a closed one does not repeat its first point."""
+
+    name: str
+    length_m: float
+    closed: bool
+    centre: Points
+    inner: Points
+    outer: Points
+
+    @classmethod
+    def of(cls, track: Track) -> Self:
+        """The shape, rounded to a tenth of a millimetre."""
+        lines = {name: _rounded(getattr(track, name)) for name in ("centre", "inner", "outer")}
+        length_m = round(track.length_m, 3)
+        return cls(name=track.name, length_m=length_m, closed=track.closed, **lines)
+
+
+def _rounded(points: Any) -> Points:
+    return [(x, y) for x, y in np.round(points, 4).tolist()]
+
+
+class ModelFile(BaseModel):
+    """One object of a run."""
+
+    path: str
+    size_bytes: int
+    url: str = Field(description="Where to download it")
+
+
+class ModelSummary(BaseModel):
+    """A run that has a checkpoint."""
+
+    run: str
+    track: str
+    status: Status
+    best: CheckpointRef | None
+    last: CheckpointRef | None
+    checkpoints: list[CheckpointRef] = Field(description="The best and the last one")
+
+    @classmethod
+    def of(cls, record: RunRecord) -> Self:
+        """The summary of a run."""
+        best = record.best or record.last
+        known = {c.number: c for c in (best, record.last) if c is not None}
+        return cls(
+            run=record.run_id,
+            track=record.track.name,
+            status=record.status,
+            best=best,
+            last=record.last,
+            checkpoints=[known[number] for number in sorted(known)],
+        )
+
+
+class ModelList(BaseModel):
+    """Runs that have a checkpoint, the newest first."""
+
+    items: list[ModelSummary]
+
+
+class ModelDocument(ModelSummary):
+    """All checkpoints of a run that are still in the store, and all its files."""
+
+    checkpoints: list[CheckpointRef]
+    files: list[ModelFile]
+
+    @classmethod
+    def with_files(
+        cls,
+        record: RunRecord,
+        checkpoints: list[CheckpointRef],
+        files: Iterable[tuple[str, int]],
+    ) -> Self:
+        """The document; `files` are keys and sizes in bytes."""
+        summary = ModelSummary.of(record)
+        prefix = f"{layout.run_prefix(record.run_id)}/"
+        url = f"/v1/models/{record.run_id}/files/"
+        listed = [
+            ModelFile(
+                path=(path := key.removeprefix(prefix)), size_bytes=size_bytes, url=url + path
+            )
+            for key, size_bytes in files
+        ]
+        return cls(**{**dict(summary), "checkpoints": checkpoints}, files=listed)
+
+
+class ServiceHealth(BaseModel):
+    """One instance of a service as it was last heard."""
+
+    service: str
+    instance: str
+    ready: bool
+    silent: bool = Field(description=f"Not heard for {SILENT_S:g} s")
+    age_s: float
+    url: str
+    started_at_s: float
+    detail: dict[str, Any]
+
+    @classmethod
+    def of(cls, beat: ServiceBeat, age_s: float) -> Self:
+        """The health of one instance."""
+        fields = beat.model_dump(include=set(cls.model_fields))
+        return cls(**fields, silent=age_s > SILENT_S, age_s=round(age_s, 2))
+
+
+class Health(BaseModel):
+    """Every service that was heard of."""
+
+    ok: bool
+    services: list[ServiceHealth]

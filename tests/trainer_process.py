@@ -1,0 +1,115 @@
+"""`python -m services.trainer` as a test runs it, with the stand-in learner."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import stamina
+
+from tests.servers import NatsServer, S3Server, free_port
+
+ROOT = Path(__file__).parents[1]
+STAND_IN = [sys.executable, "-m", "tests.stand_in_learner"]
+
+ACTIONS = [
+    {"steering_angle": angle, "speed": 1.0, "index": index}
+    for index, angle in enumerate((-20.0, 0.0, 20.0))
+]
+REWARD = "def reward_function(params):\n    return float(params['progress'])\n"
+
+
+def run_folder(**files: str) -> dict[str, str]:
+    """The files of a sound run folder; any may be replaced, `None` leaves one out."""
+    return {
+        "reward_function.py": REWARD,
+        "model_metadata.json": json.dumps({"action_space": ACTIONS, "version": "5"}),
+        "hyperparameters.json": json.dumps({"preset": "sprint"}),
+        "run.yaml": "track: oval\nnotes: finish\n",
+        **files,
+    }
+
+
+class TrainerProcess:
+    """One trainer; killed at the end of the `with` if it still lives."""
+
+    def __init__(
+        self, nats: NatsServer, s3: S3Server, folder: Path, *, bucket: str, **variables: str
+    ) -> None:
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self.log = folder / f"trainer-{port}.log"
+        self._environment = {
+            "PATH": "/usr/bin:/bin",
+            "DR_NATS_URL": nats.url,
+            "DR_S3_ENDPOINT": s3.endpoint,
+            "DR_S3_ACCESS_KEY": s3.access_key,
+            "DR_S3_SECRET_KEY": s3.secret_key,
+            "DR_S3_BUCKET": bucket,
+            "DR_STATE_DIR": str(folder),
+            "DR_TRAINER_PORT": str(port),
+            "DR_TRAINER_LEARNER_COMMAND": json.dumps(STAND_IN),
+            **variables,
+        }
+
+    def __enter__(self) -> Self:
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.trainer"],
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+            )
+        self.wait_until_ready()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        if error is not None:
+            sys.stderr.write(self.log.read_text())
+
+    @stamina.retry(on=httpx.HTTPError, attempts=None, timeout=30, wait_initial=0.05, wait_max=0.2)
+    def wait_until_ready(self) -> None:
+        """Return when it takes requests."""
+        assert self.process.poll() is None, self.log.read_text()
+        httpx.get(f"{self.url}/readyz").raise_for_status()
+
+    def end(self) -> int:
+        """SIGTERM; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def freeze(self) -> None:
+        """SIGSTOP, as a machine that is put to sleep."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
+
+    @stamina.retry(on=AssertionError, attempts=None, timeout=30, wait_initial=0.05, wait_max=0.2)
+    def wait_for_log(self, text: str) -> None:
+        """Return as soon as its log has this text."""
+        assert text in self.log.read_text()
+
+    def client(self) -> httpx.Client:
+        """A client of its API."""
+        return httpx.Client(base_url=f"{self.url}/v1", timeout=30)
+
+
+@stamina.retry(on=AssertionError, attempts=None, timeout=30, wait_initial=0.02, wait_max=0.2)
+def wait_for_status(client: httpx.Client, path: str, *statuses: str) -> dict[str, Any]:
+    """The document at a path, or of the run of that name, as soon as it has such a status."""
+    document: dict[str, Any] = client.get(path if "/" in path else f"/runs/{path}").json()
+    assert document["status"] in statuses, document
+    return document
