@@ -4,9 +4,12 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import httpx
 import stamina
@@ -105,6 +108,21 @@ class TrainerProcess:
     def client(self) -> httpx.Client:
         """A client of its API."""
         return httpx.Client(base_url=f"{self.url}/v1", timeout=30)
+
+
+@contextmanager
+def lone_trainer(
+    folder: Path, s3: S3Server, **variables: str
+) -> Iterator[tuple[TrainerProcess, NatsServer]]:
+    """A trainer with a bus and a bucket of its own, for the tests of a whole module."""
+    nats = NatsServer(folder)
+    nats.start()
+    bucket = f"test-{uuid4().hex[:12]}"
+    try:
+        with TrainerProcess(nats, s3, folder, bucket=bucket, **variables) as process:
+            yield process, nats
+    finally:
+        nats.kill()
 
 
 @stamina.retry(on=AssertionError, attempts=None, timeout=30, wait_initial=0.02, wait_max=0.2)

@@ -32,6 +32,8 @@ from libs.common.tasks import end
 EXIT_CRASH = 1
 EXIT_STARTUP = 3
 BEAT_S = 1.0
+SLOW_CALLBACK_S = 0.05
+"""The event loop of a service runs nothing longer than this."""
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
@@ -80,6 +82,8 @@ class Service(Generic[Settings]):
     async def run(self) -> None:
         """Live until SIGTERM or SIGINT."""
         settings = self.settings
+        # With PYTHONASYNCIODEBUG=1 asyncio tells of every callback that held the loop longer.
+        asyncio.get_running_loop().slow_callback_duration = SLOW_CALLBACK_S
         self._listen_for_signals()
         listener = self._bind()
         self.bus = await Bus.connect(

@@ -111,9 +111,9 @@ def runs_router(trainer: "Trainer") -> APIRouter:
     )
     async def clone_run(
         record: Annotated[RunRecord, Depends(run)],
-        body: Annotated[CloneRequest, Body(openapi_examples=CLONE_EXAMPLES)],
+        body: Annotated[CloneRequest | None, Body(openapi_examples=CLONE_EXAMPLES)] = None,
     ) -> RunDocument:
-        return RunDocument.of(await trainer.clone(record, body))
+        return RunDocument.of(await trainer.clone(record, body or CloneRequest()))
 
     @router.delete("/{run_id}", status_code=204, summary="Forget a run and its objects")
     async def delete_run(run_id: str) -> None:
@@ -129,9 +129,12 @@ def evaluations_router(trainer: "Trainer") -> APIRouter:
     @router.post("", status_code=202, summary="Evaluate a checkpoint")
     async def evaluate(
         run_id: str,
-        body: Annotated[EvaluationRequest, Body(openapi_examples=EVALUATION_EXAMPLES)],
+        body: Annotated[
+            EvaluationRequest | None, Body(openapi_examples=EVALUATION_EXAMPLES)
+        ] = None,
     ) -> EvaluationDocument:
-        record = await trainer.evaluations.ask(run_id, body.checkpoint, body.trials, body.track)
+        asked = body or EvaluationRequest()
+        record = await trainer.evaluations.ask(run_id, asked.checkpoint, asked.trials, asked.track)
         return EvaluationDocument.of(record)
 
     @router.get("", summary="List the evaluations of a run")

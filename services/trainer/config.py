@@ -19,5 +19,5 @@ class TrainerSettings(ServiceSettings):
     runs_at_once: int = Field(1, ge=1, le=64)
     # A trainer that has not renewed its claim on a run for this long is taken for dead.
     lease_s: float = Field(6.0, ge=1)
-    # What trains a run: it obeys the protocol that `order.py` tells.
-    learner_command: tuple[str, ...] = Field(LEARNER, min_length=1)
+    # What trains a run, by the protocol that `order.py` tells; empty is the one that comes along.
+    learner_command: tuple[str, ...] = ()

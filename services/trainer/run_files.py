@@ -13,19 +13,20 @@ def run_files(spec: RunSpec) -> dict[str, bytes]:
     """
     Contents by key in the store. The same specification gives the same bytes.
 
-    Every default is filled in, so that the files say what the learner does; DeepRacer's console
-    reads the metadata beside the checkpoints and the hyperparameters in `ip/`, its community tools
-    read both at the top.
+    The files at the top are a run folder again; those in `model/` and `ip/` are what DeepRacer's
+    console reads, with every default filled in.
     """
     metadata = _json(spec.metadata.model_dump(mode="json"))
-    hyperparameters = _json(spec.hyperparameters.model_dump(mode="json"))
+    every = spec.hyperparameters.model_dump(mode="json", exclude_none=True)
+    # With a horizon the number of episodes has no say, and a run folder must not have both.
+    idle = {"num_episodes_between_training"} if spec.hyperparameters.horizon else set()
     run_id = spec.name
     return {
         layout.reward_function(run_id): spec.reward_function.encode(),
         layout.run_model_metadata(run_id): metadata,
         layout.model_metadata(run_id): metadata,
-        layout.hyperparameters(run_id): hyperparameters,
-        layout.ip_hyperparameters(run_id): hyperparameters,
+        layout.hyperparameters(run_id): _json({k: every[k] for k in every if k not in idle}),
+        layout.ip_hyperparameters(run_id): _json(every),
         layout.training_params(run_id): training_params(spec),
     }
 

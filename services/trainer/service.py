@@ -1,8 +1,8 @@
 """The trainer: a queue of runs, a learner process for each that it has in hand."""
 
 import asyncio
-import hashlib
 from dataclasses import replace
+from secrets import token_hex
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,7 +21,7 @@ from libs.common.tasks import end
 from services.trainer.api import add_routes
 from services.trainer.attempt import Attempt
 from services.trainer.claims import Claims
-from services.trainer.config import TrainerSettings
+from services.trainer.config import LEARNER, TrainerSettings
 from services.trainer.evaluations import Evaluations
 from services.trainer.heartbeats import Heartbeats
 from services.trainer.models import Models
@@ -29,7 +29,14 @@ from services.trainer.requests import Requests
 from services.trainer.run_queue import RunQueue
 from services.trainer.run_table import RunTable
 from services.trainer.runs import RunRecord
-from services.trainer.submissions import CloneRequest, Draft, Submission, prepare, prepare_clone
+from services.trainer.submissions import (
+    CloneRequest,
+    Draft,
+    Submission,
+    prepare,
+    prepare_clone,
+    submission_of,
+)
 from services.trainer.tracks_catalogue import TracksCatalogue
 
 LOOK_AGAIN_S = 1.0
@@ -83,10 +90,8 @@ class Trainer(Service[TrainerSettings]):
 
     async def on_start_run(self, command: StartRun) -> None:
         """Queue a run; the same specification again is the same run."""
-        digest = hashlib.sha256(command.spec.model_dump_json().encode()).hexdigest()
-        await self.queue.queue(
-            Submission(command.spec, priority=command.priority, request=f"command-{digest}")
-        )
+        submission = await asyncio.to_thread(submission_of, command)
+        await self.queue.queue(submission)
 
     async def on_stop_run(self, command: StopRun) -> None:
         """End a run after its current update."""
@@ -160,9 +165,9 @@ class Trainer(Service[TrainerSettings]):
         settings = self.settings
 
         def attempt(record: RunRecord) -> Attempt:
-            command, lease_s = settings.learner_command, settings.lease_s
-            return Attempt(record, self.bus, self.table, command, lease_s, self.log)
+            command = settings.learner_command or LEARNER
+            return Attempt(record, self.bus, self.table, command, settings.lease_s, self.log)
 
-        return Claims(
-            self.table, self.instance, settings.runs_at_once, settings.lease_s, attempt, self.log
-        )
+        # Never the name alone: two trainers that were given the same one would share their runs.
+        owner = f"{self.instance}-{token_hex(3)}"
+        return Claims(self.table, owner, settings.runs_at_once, settings.lease_s, attempt, self.log)

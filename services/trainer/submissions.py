@@ -23,6 +23,7 @@ from libs.common.deepracer.run_spec import TRACK_PATTERN, RunSpec, StartSpec
 from libs.common.deepracer.support import check_supported
 from libs.common.deepracer.syntax import parse_json_object
 from libs.common.errors import InvalidInput
+from libs.common.events import StartRun
 from libs.common.names import RUN_ID_PATTERN
 from libs.common.reward.check import check_reward_function
 from services.trainer.problems import Problems
@@ -154,6 +155,22 @@ def prepare_clone(spec: RunSpec, request: CloneRequest, taken: Callable[[str], b
         "start": StartSpec(run=spec.name, checkpoint="best"),
     }
     return Submission(spec.model_copy(update=changes), checked.warnings, request.priority)
+
+
+def submission_of(command: StartRun) -> Submission:
+    """
+    A run that came over the bus; blocking: the reward function is tried.
+
+    Raises:
+        InvalidInput: every problem of it.
+    """
+    spec, problems = command.spec, Problems()
+    if command.run_id != spec.name:
+        problems.note(f"run_id {command.run_id!r}; accepted: the run's name, {spec.name!r}")
+    problems.note(*check_reward_function(spec.reward_function, "reward_function"))
+    problems.raise_all()
+    digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
+    return Submission(spec, priority=command.priority, request=f"command-{digest}")
 
 
 def _read(draft: Draft) -> Checked[RunSpec]:

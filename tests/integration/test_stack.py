@@ -178,9 +178,12 @@ def test_a_second_start_is_harmless(settings: StackSettings) -> None:
     stack.start(Progress())
     before = pids(stack)
     ready: list[str] = []
+    said: list[str] = []
+    # As from another shell, whose environment does not say that there is the service.
     report = open_stack(settings).start(
-        Progress(on_ready=lambda process: ready.append(process.name))
+        Progress(on_note=said.append, on_ready=lambda process: ready.append(process.name))
     )
+    assert "it runs with the settings of its start" in said[0]
     assert report.was_up
     assert ready == ["nats", "s3", "service"]
     assert pids(stack) == before

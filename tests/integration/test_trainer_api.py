@@ -11,8 +11,8 @@ import stamina
 from httpx_sse import EventSource, ServerSentEvent, connect_sse
 
 from libs.common.tracks import load_built_in
-from tests.servers import NatsServer, S3Server
-from tests.trainer_process import ACTIONS, TrainerProcess, run_folder, wait_for_status
+from tests.servers import S3Server
+from tests.trainer_process import ACTIONS, TrainerProcess, lone_trainer, run_folder, wait_for_status
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +21,8 @@ def trainer(
 ) -> Iterator[TrainerProcess]:
     """One trainer for all tests of this module; each uses run names of its own."""
     folder = tmp_path_factory.mktemp("trainer")
-    nats = NatsServer(folder)
-    nats.start()
-    bucket = f"test-{uuid4().hex[:12]}"
-    many = {"DR_TRAINER_RUNS_AT_ONCE": "4"}
-    with TrainerProcess(nats, s3_server, folder, bucket=bucket, **many) as process:
+    with lone_trainer(folder, s3_server, DR_TRAINER_RUNS_AT_ONCE="4") as (process, _):
         yield process
-    nats.kill()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The run queue across trainers, their deaths, and those of their learners."""
 
 import asyncio
+import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,9 +18,6 @@ from libs.common.deepracer.folder import read_run_folder
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.events import (
     CheckpointSaved,
-    EvaluatePolicy,
-    EvaluationEnded,
-    EvaluationFailed,
     Event,
     Message,
     MessageRejected,
@@ -30,11 +29,10 @@ from libs.common.events import (
     RunStarted,
     StartRun,
     StopRun,
-    TrialResult,
 )
 from tests.conftest import Connect
 from tests.servers import NatsServer, S3Server
-from tests.trainer_process import TrainerProcess, run_folder, wait_for_status
+from tests.trainer_process import TrainerProcess, run_folder
 
 LIFE = (RunQueued, RunStarted, RunInterrupted, RunEnded)
 
@@ -176,15 +174,16 @@ async def test_a_learner_that_dies_is_started_again_from_the_last_checkpoint(
 
 
 async def test_a_learner_that_always_dies_ends_the_run(start: Start, bus: Bus) -> None:
-    start()
-    await queue(bus, "hopeless", "die")
-    await queue(bus, "after")
+    dying = json.dumps([sys.executable, "-c", "raise SystemExit(9)"])
+    start(DR_TRAINER_LEARNER_COMMAND=dying)
+    await queue(bus, "hopeless")
     story = Story(bus)
     ended = await story.ends("hopeless")
     assert ended.outcome == "failed"
     assert "5 attempts in a row" in ended.reason
     assert "exit code 9" in ended.reason
-    assert (await story.ends("after")).outcome == "finished"
+    started = [event for event in story.told if isinstance(event, RunStarted)]
+    assert [event.attempt for event in started] == [1, 2, 3, 4, 5]
 
 
 async def test_a_learner_that_reports_a_failure_ends_the_run(start: Start, bus: Bus) -> None:
@@ -199,7 +198,12 @@ async def test_a_trainer_that_is_told_to_end_puts_its_run_back(start: Start, bus
     await queue(bus, "one", "wait")
     story = Story(bus, *LIFE, CheckpointSaved)
     await story.until(lambda e: isinstance(e, CheckpointSaved))
-    assert await asyncio.to_thread(first.end) == 0
+    async with _api(first) as api, api.stream("GET", "/runs/one/events") as follower:
+        lines = follower.aiter_lines()
+        assert "run.queued" in await anext(lines)
+        assert await asyncio.to_thread(first.end) == 0
+        assert [line async for line in lines]  # the follower does not hold up the end
+    assert "graceful" not in first.log.read_text()
     interrupted = await story.until(lambda e: isinstance(e, RunInterrupted))
     assert interrupted.reason == "the trainer stops"
     second = start()
@@ -265,11 +269,19 @@ async def test_what_is_no_command_is_dead_lettered_and_the_queue_goes_on(
     await stranger.jetstream().publish("dr.cmd.run.start.v1.odd", b'{"type": "nothing"}')
     await stranger.close()
     await bus.publish(StopRun(run_id="nobody"))
+    await bus.publish(StartRun(run_id="other", spec=spec("name", "finish")))
+    broken = spec("broken", "finish").model_copy(update={"reward_function": "x = 1"})
+    await bus.publish(StartRun(run_id="broken", spec=broken))
     await queue(bus, "one")
     story = Story(bus, RunEnded, MessageRejected)
     await story.ends("one")
     rejected = {e.rejected_subject for e in story.told if isinstance(e, MessageRejected)}
-    assert rejected == {"dr.cmd.run.start.v1.odd", "dr.cmd.run.stop.v1.nobody"}
+    assert rejected == {
+        "dr.cmd.run.start.v1.odd",
+        "dr.cmd.run.stop.v1.nobody",
+        "dr.cmd.run.start.v1.other",
+        "dr.cmd.run.start.v1.broken",
+    }
 
 
 async def test_deleting_a_run_removes_its_objects_and_tells(start: Start, bus: Bus) -> None:
@@ -287,105 +299,5 @@ async def test_deleting_a_run_removes_its_objects_and_tells(start: Start, bus: B
     assert not [file for file in files if file["path"].endswith(".pb")]
 
 
-# -- evaluations ---------------------------------------------------------------------------
-
-
-async def test_an_evaluation_is_asked_for_and_its_result_is_kept(
-    start: Start, bus: Bus, connect: Connect
-) -> None:
-    trainer, simulator = start(), await connect("simulator")
-    asked: asyncio.Queue[EvaluatePolicy] = asyncio.Queue()
-    await simulator.subscribe(EvaluatePolicy, asked.put, durable="evaluations")
-    await queue(bus, "one")
-    await Story(bus).ends("one")
-    async with _api(trainer) as api:
-        body = {"checkpoint": 1, "trials": 2, "track": "loop"}
-        answer = await api.post("/runs/one/evaluations", json=body)
-        assert answer.status_code == 202, answer.text
-        pending = answer.json()
-        assert (pending["status"], pending["checkpoint"]) == ("pending", "1_Step-100.ckpt")
-        command = await asked.get()
-        assert command.evaluation_id == pending["id"]
-        assert (command.trials, command.track.name) == (2, "loop")
-        assert command.policy.uri.endswith("model_1.pb")
-
-        await simulator.publish(_ended("nobody-asked", "one"))
-        await simulator.publish(_ended(pending["id"], "one"))
-        path = f"/runs/one/evaluations/{pending['id']}"
-        result = await _settled(trainer, path)
-        assert (result["status"], result["completed"]) == ("ended", 1)
-        assert [trial["lap_s"] for trial in result["trials"]] == [9.5, None]
-        items = (await api.get("/runs/one/evaluations")).json()["items"]
-        assert [item["id"] for item in items] == [pending["id"]]
-
-
-async def test_an_evaluation_that_could_not_be_driven_has_failed(
-    start: Start, bus: Bus, connect: Connect
-) -> None:
-    trainer, simulator = start(), await connect("simulator")
-    await queue(bus, "one")
-    await Story(bus).ends("one")
-    async with _api(trainer) as api:
-        pending = (await api.post("/runs/one/evaluations", json={})).json()
-        assert pending["trials_asked"] == 5
-        await simulator.publish(
-            EvaluationFailed(
-                run_id="one",
-                evaluation_id=pending["id"],
-                checkpoint=pending["checkpoint"],
-                reason="the policy's file can't be read",
-            )
-        )
-        result = await _settled(trainer, f"/runs/one/evaluations/{pending['id']}")
-        assert (result["status"], result["reason"]) == (
-            "failed",
-            "the policy's file can't be read",
-        )
-
-
-async def test_evaluations_of_what_there_is_not_are_refused(start: Start, bus: Bus) -> None:
-    trainer = start()
-    await queue(bus, "one")
-    await queue(bus, "none", "refuse")
-    story = Story(bus)
-    await story.ends("none")
-    async with _api(trainer) as api:
-
-        async def refused(run: str, body: dict[str, object]) -> tuple[int, str]:
-            answer = await api.post(f"/runs/{run}/evaluations", json=body)
-            return answer.status_code, answer.json()["detail"]
-
-        assert await refused("one", {"checkpoint": 7}) == (
-            422,
-            "run 'one' has no checkpoint 7; accepted: best, last, 1, 2",
-        )
-        assert (await refused("one", {"track": "nowhere"}))[0] == 422
-        assert (await refused("one", {"checkpoint": "worst"}))[0] == 422
-        assert (await refused("one", {"trials": 0}))[0] == 422
-        assert (await refused("nobody", {}))[0] == 404
-        assert await refused("none", {}) == (409, "run 'none' has no checkpoint yet")
-        assert (await api.get("/runs/one/evaluations/none")).status_code == 404
-
-
 def _api(trainer: TrainerProcess) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=f"{trainer.url}/v1", timeout=30)
-
-
-def _ended(evaluation_id: str, run_id: str) -> EvaluationEnded:
-    good = TrialResult(trial=0, status="lap_complete", progress_pct=100, steps=90, lap_s=9.5)
-    bad = TrialResult(trial=1, status="off_track", progress_pct=40, steps=30)
-    return EvaluationEnded(
-        run_id=run_id,
-        evaluation_id=evaluation_id,
-        checkpoint="1_Step-100.ckpt",
-        track="loop",
-        trials=(good, bad),
-    )
-
-
-async def _settled(trainer: TrainerProcess, path: str) -> dict[str, Any]:
-    def wait() -> dict[str, Any]:
-        with trainer.client() as client:
-            return wait_for_status(client, path, "ended", "failed")
-
-    return await asyncio.to_thread(wait)

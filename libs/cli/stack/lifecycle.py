@@ -117,6 +117,7 @@ class Stack:
         with self.state.lock():
             was_up = self.is_running
             if was_up and self.description:
+                self._note_other_settings(self.description, progress)
                 self._bring_up(self.description.processes, progress)
             else:
                 self._start_afresh(progress)
@@ -186,6 +187,14 @@ class Stack:
         except PlatformError:
             self._stop_all()
             raise
+
+    def _note_other_settings(self, running: StackDescription, progress: Progress) -> None:
+        now, then = self._build_table(), running.processes
+        if {(p.name, p.port) for p in now} != {(p.name, p.port) for p in then}:
+            progress.on_note(
+                "it runs with the settings of its start, which were others than the present ones: "
+                "`slipstream down`, then `up`, applies these"
+            )
 
     def _bring_up(self, table: Sequence[Process], progress: Progress) -> None:
         """Start what does not run, the services only when the servers are ready."""

@@ -315,6 +315,7 @@ class Bus:
                         after = raw.metadata.sequence.stream
                         with suppress(InvalidInput):
                             yield Received(decode(raw.data), raw.data, after)
+                        await asyncio.sleep(0)  # a batch takes long: others have their turn
                 return
             except (NatsError, OSError) as error:
                 if self._client.is_closed:

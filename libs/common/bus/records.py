@@ -96,6 +96,7 @@ class Records(Generic[V]):
                         deleted = "KV-Operation" in (raw.headers or {})
                         value = None if deleted else self._class.model_validate_json(raw.data)
                         yield Row(raw.subject.removeprefix(prefix), value, after)
+                        await asyncio.sleep(0)  # a batch takes long: others have their turn
             except (NatsError, OSError):
                 await asyncio.sleep(0.25)  # the server is on its way back
 

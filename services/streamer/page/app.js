@@ -15,6 +15,8 @@ const curves = new Curves(byId("curves"));
 const figures = new Figures();
 const picker = new Picker(byId("picker"), byId("picker-label"), (runId) => choose(runId));
 
+const START = "Train the starter car. It appears here the moment it is queued.";
+
 let shown = null; // the run on the page
 let trackOf = null; // the run whose track is drawn
 let isMissing = false; // whether the server knows no run of that name
@@ -101,7 +103,8 @@ function showEmpty(runId) {
   byId("run").hidden = true;
   byId("empty").hidden = false;
   byId("empty-title").textContent = runId === null ? "No run yet" : `Looking for ${runId}…`;
-  byId("empty-command").parentElement.hidden = byId("empty-text").hidden = runId !== null;
+  byId("empty-text").textContent = runId === null ? START : "";
+  byId("empty-command").parentElement.hidden = runId !== null;
   byId("trouble").hidden = true;
   clearStatus();
   document.title = "Slipstream";
@@ -114,6 +117,7 @@ async function explainRefusal() {
   if (answer?.status !== 404 || runId !== shown) return;
   showEmpty(runId);
   byId("empty-title").textContent = `There is no run ${runId}`;
+  byId("empty-text").textContent = "It appears here the moment it is queued. Others can be picked above.";
   isMissing = true;
   live.follow(null);
 }
