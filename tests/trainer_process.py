@@ -2,21 +2,19 @@
 
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import stamina
 
-from tests.servers import NatsServer, S3Server, free_port
+from tests.servers import NatsServer, S3Server
+from tests.service_process import ServiceProcess
 
-ROOT = Path(__file__).parents[1]
 STAND_IN = [sys.executable, "-m", "tests.stand_in_learner"]
 
 ACTIONS = [
@@ -37,60 +35,14 @@ def run_folder(**files: str) -> dict[str, str]:
     }
 
 
-class TrainerProcess:
-    """One trainer; killed at the end of the `with` if it still lives."""
+class TrainerProcess(ServiceProcess):
+    """One trainer with the stand-in learner."""
 
     def __init__(
         self, nats: NatsServer, s3: S3Server, folder: Path, *, bucket: str, **variables: str
     ) -> None:
-        self.url = f"http://127.0.0.1:{(port := free_port())}"
-        self.log = folder / f"trainer-{port}.log"
-        self._environment = {
-            "PATH": "/usr/bin:/bin",
-            "DR_NATS_URL": nats.url,
-            "DR_S3_ENDPOINT": s3.endpoint,
-            "DR_S3_ACCESS_KEY": s3.access_key,
-            "DR_S3_SECRET_KEY": s3.secret_key,
-            "DR_S3_BUCKET": bucket,
-            "DR_STATE_DIR": str(folder),
-            "DR_TRAINER_PORT": str(port),
-            "DR_TRAINER_LEARNER_COMMAND": json.dumps(STAND_IN),
-            **variables,
-        }
-
-    def __enter__(self) -> Self:
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.trainer"],
-                cwd=ROOT,
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-            )
-        self.wait_until_ready()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.process.kill()
-        self.process.wait()
-        if error is not None:
-            sys.stderr.write(self.log.read_text())
-
-    @stamina.retry(on=httpx.HTTPError, attempts=None, timeout=30, wait_initial=0.05, wait_max=0.2)
-    def wait_until_ready(self) -> None:
-        """Return when it takes requests."""
-        assert self.process.poll() is None, self.log.read_text()
-        httpx.get(f"{self.url}/readyz").raise_for_status()
-
-    def end(self) -> int:
-        """SIGTERM; the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        stand_in = {"DR_TRAINER_LEARNER_COMMAND": json.dumps(STAND_IN)}
+        super().__init__("trainer", nats, s3, folder, bucket=bucket, **stand_in | variables)
 
     def freeze(self) -> None:
         """SIGSTOP, as a machine that is put to sleep."""

@@ -147,18 +147,38 @@ def test_a_run_with_a_name_in_use_is_refused(stack: EmbeddedStack, run: dict[str
     assert "short-1" in json.dumps(refused)
 
 
-def test_a_reward_that_raises_at_step_7_fails_its_run_and_names_the_line(
+def broken_reward(folder: Path, condition: str) -> Path:
+    """The starter with a reward function that raises at its third line."""
+    starter_with(folder, {"max_iterations": 3})
+    (folder / "reward_function.py").write_text(
+        f"def reward_function(params):\n"
+        f"    if {condition}:\n"
+        f"        raise KeyError('surprise')\n"
+        f"    return 1.0\n"
+    )
+    return folder
+
+
+def test_a_reward_that_raises_at_step_7_is_refused_before_the_run_starts(
     stack: EmbeddedStack, tmp_path: Path
 ) -> None:
-    folder = starter_with(tmp_path / "broken", {"max_iterations": 3})
-    reward = (
-        "def reward_function(params):\n    if params['steps'] == 7:\n        raise KeyError('x')\n"
+    folder = broken_reward(tmp_path / "broken", "params['steps'] == 7")
+    refused = stack.cli("train", str(folder), "--name", "broken-1", code=1)
+    assert "step 7" in json.dumps(refused)
+
+
+def test_a_reward_that_raises_on_the_track_fails_its_run_and_the_next_one_is_driven(
+    stack: EmbeddedStack, tmp_path: Path
+) -> None:
+    folder = broken_reward(
+        tmp_path / "broken", "len(params['waypoints']) == 149 and params['steps'] == 5"
     )
-    (folder / "reward_function.py").write_text(reward + "    return 1.0\n")
-    run = stack.wait_for_end(stack.start(folder, "--name", "broken-1"))
+    run = stack.wait_for_end(stack.start(folder, "--name", "broken-2"))
     assert run["outcome"] == "failed"
     assert "line 3" in run["reason"]
-    assert "KeyError" in run["reason"]
+    assert "surprise" in run["reason"]
+    sound = starter_with(tmp_path / "sound", {"max_iterations": 1}, updates_per_iteration=1)
+    assert stack.wait_for_end(stack.start(sound, "--name", "sound-1"))["outcome"] == "finished"
 
 
 def api(stack: EmbeddedStack) -> str:

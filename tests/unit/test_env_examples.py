@@ -1,6 +1,7 @@
 """The examples in `deploy/env` name every setting of their service, with its default."""
 
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def variables(path: Path) -> dict[str, str]:
 
 
 def as_variable(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return json.dumps(value)
     return "" if value is None else str(value)
 
 
