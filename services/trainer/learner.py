@@ -86,7 +86,9 @@ class Learner:
     ) -> None:
         self._spec, self._hyper, self._clock = spec, spec.hyperparameters, clock
         self._actions = _discrete_actions(spec.metadata)
-        self._network = ActorCritic(self._actions, spec.seed, height_px, width_px)
+        self._network = ActorCritic(
+            self._actions, spec.seed, height_px, width_px, self._hyper.policy_averaging
+        )
         self._ppo = Ppo(self._network, self._hyper)
         self._exploration = exploration_of(self._hyper)
         self._rollout = Rollout(
@@ -169,8 +171,8 @@ class Learner:
         return reached_limit(self._state, self._spec.limits, self._hyper)
 
     def action_probabilities(self, observations: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The policy for observations (n, height, width): (n, actions)."""
-        return np.exp(_log_softmax(self._ppo.logits(observations)))
+        """The policy as `save` exports it, for observations (n, height, width): (n, actions)."""
+        return np.exp(_log_softmax(self._ppo.exported_logits(observations)))
 
     def export_weights(self) -> Weights:
         """A copy of the weights in DeepRacer's form."""
@@ -194,7 +196,8 @@ class Learner:
         folder.mkdir(parents=True, exist_ok=True)
         self._state.episode_gaps = self._numbers.gaps
         state.write_text(self._state.model_dump_json(), "utf-8")
-        policy.write_bytes(freeze_policy(weights))
+        size = (self._network.height_px, self._network.width_px)
+        policy.write_bytes(freeze_policy(weights, *size))
         files = write_checkpoint(folder, name, weights)
         return SavedCheckpoint(name, number, env_steps, files, policy, state)
 
@@ -233,7 +236,7 @@ class Learner:
         """Close the open row with what became of it."""
         rewards = np.zeros(self._hyper.cars, np.float32)
         ends = np.full(self._hyper.cars, StepEnd.VOID, np.uint8)
-        for car in set(range(self._hyper.cars)) - self._begun_anew:
+        for car in sorted(set(range(self._hyper.cars)) - self._begun_anew):
             rewards[car] = steps[car].reward
             ends[car] = _step_end(steps[car], by_horizon=self._hyper.horizon is not None)
             self._state.env_steps += 1

@@ -125,14 +125,25 @@ class ActorCritic:
     """
     Both trunks as TensorFlow variables, drawn anew from a seed.
 
+    While it learns fast, a policy swings around what it has found: one that laps may fail after
+    the next update. The mean over its last updates hardly swings. That mean is what is exported,
+    evaluated and raced where `averaging` asks for it; the policy that learns stays as it is.
+
     Args:
         actions: size of the discrete action space.
         seed: the same seed gives the same weights.
         height_px, width_px: of the camera; DeepRacer's is 120 x 160.
+        averaging: how much of the exported policy an update leaves in place; 0 exports the policy
+            that learns.
     """
 
     def __init__(
-        self, actions: int, seed: int, height_px: int = HEIGHT_PX, width_px: int = WIDTH_PX
+        self,
+        actions: int,
+        seed: int,
+        height_px: int = HEIGHT_PX,
+        width_px: int = WIDTH_PX,
+        averaging: float = 0.0,
     ) -> None:
         self.actions = actions
         self.height_px, self.width_px = height_px, width_px
@@ -142,6 +153,12 @@ class ActorCritic:
             name: tf.Variable(_initial_value(name, shape, rng))
             for name, shape in self.shapes.items()
         }
+        self._averaging, self._averaged_updates = averaging, 0
+        self._exported = dict(self.variables)
+        if averaging > 0:
+            of_policy = {name: each for name, each in self.variables.items() if POLICY in name}
+            self._exported |= {name: tf.Variable(each) for name, each in of_policy.items()}
+        self._average = tf.function(self._average_by)
 
     def centre(self, observations: Any) -> Any:
         """uint8 (n, height, width) as float32 (n, height, width, 1) of about unit spread."""
@@ -149,16 +166,28 @@ class ActorCritic:
         return pixels[..., tf.newaxis]
 
     def logits(self, pixels: Any) -> Any:
-        """Unnormalised log-probabilities (n, actions) for centred pixels."""
-        return self._dense(self._trunk(POLICY, pixels), POLICY_HEAD)
+        """Unnormalised log-probabilities (n, actions) of the policy that learns."""
+        return _forward(self.variables, POLICY, POLICY_HEAD, pixels)
+
+    def exported_logits(self, pixels: Any) -> Any:
+        """As `logits`, of the policy that is exported."""
+        return _forward(self._exported, POLICY, POLICY_HEAD, pixels)
 
     def values(self, pixels: Any) -> Any:
         """Expected returns (n,) for centred pixels."""
-        return self._dense(self._trunk(VALUE, pixels), VALUE_HEAD)[:, 0]
+        return _forward(self.variables, VALUE, VALUE_HEAD, pixels)[:, 0]
+
+    def average(self) -> None:
+        """Move the exported policy towards the one that learns: once after every update."""
+        self._averaged_updates += 1
+        if self._averaging > 0:
+            # A plain mean, until there is as much to average as asked for.
+            share = max(1 - self._averaging, 1 / self._averaged_updates)
+            self._average(tf.constant(share, tf.float32))
 
     def export_weights(self) -> Weights:
         """A copy of all weights in DeepRacer's form."""
-        return fold({name: variable.numpy() for name, variable in self.variables.items()})
+        return fold({name: variable.numpy() for name, variable in self._exported.items()})
 
     def adopt_weights(self, weights: Weights) -> None:
         """
@@ -170,19 +199,29 @@ class ActorCritic:
         check_weights(weights, self.shapes)
         for name, array in unfold({name: weights[name] for name in self.shapes}).items():
             self.variables[name].assign(array)
+            self._exported[name].assign(array)
+        self._averaged_updates = 1  # they count as one
 
-    def _trunk(self, trunk: str, pixels: Any) -> Any:
-        features = pixels
-        for layer, (_, _, stride) in enumerate(CONVOLUTIONS):
-            scope = convolution_scope(trunk, layer)
-            features = tf.nn.conv2d(features, self.variables[f"{scope}/kernel"], stride, "VALID")
-            features = tf.nn.relu(tf.nn.bias_add(features, self.variables[f"{scope}/bias"]))
-        flat = tf.reshape(features, (-1, flat_features(self.height_px, self.width_px)))
-        return tf.nn.relu(self._dense(flat, dense_scope(trunk)))
+    def _average_by(self, share: Any) -> None:
+        for name, exported in self._exported.items():
+            if exported is not self.variables[name]:
+                exported.assign_add(share * (self.variables[name] - exported))
 
-    def _dense(self, features: Any, scope: str) -> Any:
-        product = tf.matmul(features, self.variables[f"{scope}/kernel"])
-        return tf.nn.bias_add(product, self.variables[f"{scope}/bias"])
+
+def _forward(variables: Mapping[str, Any], trunk: str, head: str, pixels: Any) -> Any:
+    """The outputs (n, units) of a head on its trunk, for centred pixels."""
+    features = pixels
+    for layer, (_, _, stride) in enumerate(CONVOLUTIONS):
+        scope = convolution_scope(trunk, layer)
+        features = tf.nn.conv2d(features, variables[f"{scope}/kernel"], stride, "VALID")
+        features = tf.nn.relu(tf.nn.bias_add(features, variables[f"{scope}/bias"]))
+    flat = tf.reshape(features, (-1, variables[f"{dense_scope(trunk)}/kernel"].shape[0]))
+    return _dense(variables, head, tf.nn.relu(_dense(variables, dense_scope(trunk), flat)))
+
+
+def _dense(variables: Mapping[str, Any], scope: str, features: Any) -> Any:
+    product = tf.matmul(features, variables[f"{scope}/kernel"])
+    return tf.nn.bias_add(product, variables[f"{scope}/bias"])
 
 
 def _initial_value(

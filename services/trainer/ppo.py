@@ -96,19 +96,25 @@ class Ppo:
         old_log_probs = tf.TensorSpec((None, network.actions), tf.float32)
         actions = tf.TensorSpec((None,), tf.int32)
         self._logits = tf.function(self._logits_of, input_signature=[frames])
+        self._exported = tf.function(self._exported_logits_of, input_signature=[frames])
         self._values = tf.function(self._values_of, input_signature=[frames])
         self._step = tf.function(
             self._step_on, input_signature=[frames, actions, old_log_probs, numbers, numbers]
         )
 
     def compile(self) -> None:
-        """Trace every function, so that no request waits for it later."""
+        """Trace what training calls, so that no request waits for it later."""
         for function in (self._logits, self._values, self._step):
             function.get_concrete_function()
 
     def logits(self, observations: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The policy's logits (n, actions) for observations (n, height, width)."""
         logits: NDArray[np.float32] = self._logits(observations).numpy()
+        return logits
+
+    def exported_logits(self, observations: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """As `logits`, of the policy as it is exported."""
+        logits: NDArray[np.float32] = self._exported(observations).numpy()
         return logits
 
     def values(self, observations: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -134,6 +140,7 @@ class Ppo:
         returns = advantages + values[:-1]
         known = rollout.known
         metrics = self._learn(rollout, _standardised(advantages, known), returns, known, rng)
+        self._network.average()
         return _report(metrics, advantages.ravel()[known], returns.ravel()[known])
 
     def _learn(
@@ -173,6 +180,9 @@ class Ppo:
 
     def _logits_of(self, observations: Any) -> Any:
         return self._network.logits(self._network.centre(observations))
+
+    def _exported_logits_of(self, observations: Any) -> Any:
+        return self._network.exported_logits(self._network.centre(observations))
 
     def _values_of(self, observations: Any) -> Any:
         return self._network.values(self._network.centre(observations))

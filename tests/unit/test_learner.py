@@ -15,6 +15,7 @@ from libs.common.deepracer.metadata import (
 from libs.common.deepracer.run_spec import LimitsSpec, RunSpec
 from libs.common.errors import InvalidInput, NotFound
 from libs.common.events import CarStep
+from services.trainer.frozen import frozen_probabilities
 from services.trainer.learner import Learner
 
 SIZE = 36
@@ -188,6 +189,14 @@ def test_a_restored_learner_goes_on_where_the_checkpoint_was(tmp_path):
     assert again.state.updates == 2
     assert again.state.episodes == 14
     assert again.act(images).episodes == (14, 15, 16, 17)
+
+
+def test_the_saved_policy_is_the_one_that_is_asked_for_probabilities(tmp_path):
+    learner, world = learner_with(policy_averaging=0.5, lr=1e-3), LightWorld(4)
+    drive(learner, world, 17)
+    images = world.see()
+    frozen = frozen_probabilities(learner.save(tmp_path).policy.read_bytes(), images)
+    assert np.abs(frozen - learner.action_probabilities(images)).max() <= 1e-5
 
 
 def test_without_a_journal_the_checkpoint_says_which_numbers_are_used(tmp_path):

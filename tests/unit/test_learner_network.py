@@ -88,6 +88,42 @@ def test_adopted_weights_are_exported_again():
     assert np.allclose(target.logits(target.centre(images)).numpy(), expected, atol=1e-5)
 
 
+def test_an_averaged_policy_is_a_mean_first_and_then_forgets_by_shares():
+    network = ActorCritic(3, 1, **SMALL, averaging=0.75)
+    name = f"{POLICY_HEAD}/bias"
+    exported = []
+    for number in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0):
+        network.variables[name].assign([number] * 3)
+        network.average()
+        exported.append(float(network.export_weights()[name][0]))
+    assert exported == pytest.approx([1.0, 1.5, 2.0, 2.5, 3.125, 3.84375])
+    assert network.variables[name].numpy().tolist() == [6.0] * 3
+
+
+def test_the_averaged_policy_is_what_is_asked_and_exported():
+    network = ActorCritic(3, 1, **SMALL, averaging=0.9)
+    before = network.export_weights()
+    for variable in network.variables.values():
+        variable.assign_add(np.full(variable.shape, 0.05))
+    pixels = network.centre(np.random.default_rng(3).integers(0, 256, (2, 36, 40)).astype("uint8"))
+    expected = deepracer_forward(
+        before,
+        (pixels.numpy()[..., 0] * 60 + 110),
+        "network_1",
+        "ppo_head_0/policy_fc",
+    )
+    assert np.allclose(network.exported_logits(pixels).numpy(), expected, atol=1e-4)
+    assert not np.allclose(network.logits(pixels).numpy(), expected, atol=1e-2)
+
+
+def test_without_averaging_the_policy_that_learns_is_exported():
+    network = ActorCritic(3, 1, **SMALL)
+    name = f"{POLICY_HEAD}/bias"
+    network.variables[name].assign([1.0, 2.0, 3.0])
+    network.average()
+    assert network.export_weights()[name].tolist() == [1.0, 2.0, 3.0]
+
+
 def test_weights_of_another_action_space_are_refused_by_name_and_shape():
     network = ActorCritic(3, 1, **SMALL)
     before = network.export_weights()

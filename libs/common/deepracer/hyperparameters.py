@@ -35,6 +35,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "clip_coef": 0.2,
         "max_grad_norm": 1.0,
         "reward_scale": 0.1,
+        "policy_averaging": 0.85,
     },
 }
 """What `"preset"` stands for: the defaults of the keys that are not given."""
@@ -79,6 +80,7 @@ class Hyperparameters(Strict):
     clip_coef: float = Field(default=0.2, gt=0, le=1)
     max_grad_norm: float | None = Field(default=None, gt=0)
     reward_scale: float = Field(default=1.0, gt=0)
+    policy_averaging: float = Field(default=0.0, ge=0, lt=1)  # of the exported policy
 
     @model_validator(mode="before")
     @classmethod
@@ -129,7 +131,7 @@ def check_hyperparameters(raw: Mapping[str, Any], where: str) -> Checked[Hyperpa
         note_errors(error, Hyperparameters, findings)
         raise InvalidInput(findings.problems) from error
     findings.raise_problems()
-    _warn_of_console(value, findings)
+    _warn_of_console(value, given, findings)
     return findings.checked(value)
 
 
@@ -164,8 +166,8 @@ def _check_exclusion(given: Mapping[str, Any], findings: Findings) -> None:
         )
 
 
-def _warn_of_console(value: Hyperparameters, findings: Findings) -> None:
-    for key, (low, high) in CONSOLE_RANGES.items():
-        number = getattr(value, key)
+def _warn_of_console(value: Hyperparameters, given: Mapping[str, Any], findings: Findings) -> None:
+    for key in given.keys() & CONSOLE_RANGES:
+        (low, high), number = CONSOLE_RANGES[key], getattr(value, key)
         if not low <= number <= high:
             findings.warn(f"{key} is {number}: accepted here, DeepRacer takes {low:g} to {high:g}")
