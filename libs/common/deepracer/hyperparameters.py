@@ -24,7 +24,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Reliable laps soonest: few cars, short rollouts, many small updates.
     "sprint": {
         "batch_size": 64,
-        "num_epochs": 1,
+        "num_epochs": 2,
         "lr": 5e-4,
         "discount_factor": 0.95,
         "beta_entropy": 0.01,
