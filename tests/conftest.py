@@ -7,10 +7,12 @@ from uuid import uuid4
 
 import pytest
 import stamina.instrumentation
+from pydantic import ValidationError
 
 from libs.common.bus import Bus
+from libs.common.errors import Unavailable
 from libs.common.objects import ObjectStore
-from tests.servers import NatsServer, S3Server
+from tests.servers import NatsServer, S3Server, ServerSettings, in_containers
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -18,6 +20,14 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 stamina.instrumentation.set_on_retry_hooks([])  # waiting for a server is no news in a test
 
 Connect = Callable[[str], Awaitable[Bus]]
+
+
+def pytest_report_header() -> list[str]:
+    """Say that servers are containers, where they are; refuse what was asked for and can't be."""
+    try:
+        return ["servers: in containers"] if in_containers(ServerSettings()) else []
+    except (Unavailable, ValidationError) as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import functools
 import importlib.metadata
 from pathlib import Path, PurePosixPath
 
+import pytest
+from docker.errors import DockerException  # type: ignore[import-untyped]
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.image import DockerImage
 
@@ -30,10 +32,14 @@ def image_of(package: str, docker_host: str) -> str:
         client_of(docker_host),
         tag,
         clean_up=False,  # later builds are made of it
+        forcerm=True,  # leave nothing of a build that fails
         buildargs={"REQUIREMENT": f"{package}=={version}"},
     )
-    with image:
-        return tag
+    try:
+        with image:
+            return tag
+    except DockerException as error:  # each test would meet it anew, after minutes perhaps
+        pytest.exit(f"{tag} can't be built: {error}; TEST_SERVERS=embedded does without", 1)
 
 
 def client_of(docker_host: str) -> dict[str, dict[str, str]]:

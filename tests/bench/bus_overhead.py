@@ -26,12 +26,13 @@ from services.simulator.rollout import Rollout
 from services.trainer.learner import Learner
 from services.trainer.lockstep import Lockstep, rollout_name
 from services.trainer.network import configure_threads
-from tests.servers import NatsServer, S3Server
+from tests.servers import NatsServer, S3Server, ServerSettings
 from tests.service_process import ServiceProcess
 
 STARTER = Path(__file__).parents[2] / "models" / "starter"
 UPDATES = 12
 ROUNDS = 5
+EMBEDDED = ServerSettings(kind="embedded")  # a container would put a proxy into what is measured
 
 
 def command(spec: RunSpec, number: int) -> CollectRollout:
@@ -109,7 +110,8 @@ def main() -> None:
     spec = read_run_directory(STARTER, name="bench").value
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder)
-        servers = NatsServer(_folder(state, "nats")), S3Server(_folder(state, "s3"))
+        nats, s3 = (_folder(state, name) for name in ("nats", "s3"))
+        servers = NatsServer(nats, EMBEDDED), S3Server(s3, EMBEDDED)
         for server in servers:
             server.start()
         try:
