@@ -4,10 +4,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from libs.common.reward.process import RewardProcess
-
 from libs.common.errors import InvalidInput
 from libs.common.events import EpisodeEnded, EvaluatePolicy, TrialResult
+from libs.common.reward.process import RewardProcess
 from libs.common.tracks import Track
 from services.simulator.policy import ExportedPolicy
 from services.simulator.reward_params import fixed_params
