@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib.metadata import entry_points
 
 import stamina
 import typer
@@ -32,6 +33,9 @@ PANELS: dict[str, list[Callable[..., None]]] = {
 for panel, verbs in PANELS.items():
     for verb in verbs:
         app.command(rich_help_panel=panel)(verb)
+# What services add: the command line knows no service.
+for added in entry_points(group="slipstream.verbs"):
+    app.add_typer(added.load(), name=added.name, rich_help_panel="The simulator alone")
 
 
 def main() -> None:
