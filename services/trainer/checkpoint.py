@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from libs.common.errors import InvalidInput
-from services.trainer.network import POLICY, POLICY_HEAD, VALUE, Weights, weight_shapes
+from services.trainer.architecture import POLICY, VALUE, Blueprint, Weights
 
 RESCALERS = tuple(f"{trunk}/gradients_from_head_0-0_rescalers" for trunk in (VALUE, POLICY))
 NAME_PATTERN = re.compile(r"(\d+)_Step-(\d+)\.ckpt")
@@ -70,9 +70,9 @@ def write_checkpoint(folder: Path, name: str, weights: Weights) -> tuple[Path, .
     return tuple(folder / f"{name}{suffix}" for suffix in SUFFIXES)
 
 
-def read_checkpoint(prefix: Path) -> Weights:
+def read_checkpoint(prefix: Path, blueprint: Blueprint) -> Weights:
     """
-    Read the weights of a SHALLOW network with discrete actions; all else in the files is ignored.
+    Read the weights of a network; all else in the files is ignored.
 
     Args:
         prefix: the path without the suffixes, as `folder / "13_Step-8044.ckpt"`.
@@ -87,20 +87,20 @@ def read_checkpoint(prefix: Path) -> Weights:
             name.replace("/global/", "/online/"): name
             for name in reader.get_variable_to_shape_map()
         }
-        wanted = _wanted_names(prefix, stored)
+        wanted = _wanted_names(prefix, stored, blueprint)
         return {name: np.asarray(reader.get_tensor(stored[name]), np.float32) for name in wanted}
     except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidInput(f"checkpoint {prefix.name} can't be read: {reason}") from error
 
 
-def _wanted_names(prefix: Path, stored: dict[str, str]) -> list[str]:
-    wanted = list(weight_shapes(1))
+def _wanted_names(prefix: Path, stored: dict[str, str], blueprint: Blueprint) -> list[str]:
+    wanted = list(blueprint.weight_shapes())
     missing = [name for name in wanted if name not in stored]
     if missing:
         raise InvalidInput(
             f"checkpoint {prefix.name} lacks {len(missing)} of {len(wanted)} variables, first "
-            f"{missing[0]}: a SHALLOW network of DeepRacer's with discrete actions is accepted"
+            f"{missing[0]}: one of {blueprint} is accepted"
         )
     return wanted
 
@@ -120,8 +120,3 @@ def _meta_graph(shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> bytes:
         )
     serialized: bytes = meta.SerializeToString(deterministic=True)
     return serialized
-
-
-def actions_of(weights: Weights) -> int:
-    """The size of the action space that these weights are for."""
-    return int(weights[f"{POLICY_HEAD}/bias"].shape[0])

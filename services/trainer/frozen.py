@@ -1,8 +1,9 @@
 """
 Frozen policies: `model_N.pb`, the file that the car and every evaluation run.
 
-The graph is built straight from the weights, with DeepRacer's node names: bytes 0..255 in, the
-probabilities of the actions out. TensorFlow 1.15 reads it as well, so nothing in it may be younger.
+The graph is built straight from the weights, with DeepRacer's node names: bytes 0..255 in (and the
+lidar's numbers as they are), out come the probabilities of discrete actions, or the means of
+continuous ones. TensorFlow 1.15 reads it as well, so nothing in it may be younger.
 """
 
 from typing import Any
@@ -14,53 +15,49 @@ from numpy.typing import NDArray
 from tensorflow.python.framework import op_def_registry
 
 from libs.common.errors import InvalidInput
-from services.trainer.network import (
-    BYTE_SCALE,
-    CONVOLUTIONS,
-    HEIGHT_PX,
+from services.trainer.architecture import (
     POLICY,
-    POLICY_HEAD,
-    SENSOR,
+    POLICY_SCOPE,
     VALUE,
-    WIDTH_PX,
+    Blueprint,
+    Observations,
     Weights,
-    convolution_scope,
-    dense_scope,
 )
+from services.trainer.network import BYTE_SCALE, policy_head
 
-INPUT_NODE = f"{VALUE}/{SENSOR}/{SENSOR}"
-"""The placeholder lies with the value network: rl_coach makes it there and shares it."""
-OUTPUT_NODE = f"{POLICY}/ppo_head_0/policy"
+OUTPUT_NODE = f"{POLICY_SCOPE}/policy"
 
 
-def freeze_policy(weights: Weights, height_px: int = HEIGHT_PX, width_px: int = WIDTH_PX) -> bytes:
+def input_node(sensor: str) -> str:
+    """A sensor's placeholder; rl_coach makes it with the value network and shares it."""
+    return f"{VALUE}/{sensor}/{sensor}"
+
+
+def freeze_policy(weights: Weights, blueprint: Blueprint) -> bytes:
     """
     The policy of `weights` (DeepRacer's form) as a serialized GraphDef.
 
-    Its input is float32 (n, height, width, 1) of 0..255, its output (n, actions).
+    Its inputs are float32 (n, *shape) for each sensor, its output (n, actions).
     """
-    v1 = tf.compat.v1
     with tf.Graph().as_default() as graph:
-        image = v1.placeholder(tf.float32, (None, height_px, width_px, 1), name=INPUT_NODE)
-        scope = f"{POLICY}/{SENSOR}"
-        scale = tf.constant(BYTE_SCALE, name=f"{scope}/truediv/y")
-        features = tf.realdiv(image, scale, name=f"{scope}/truediv")
-        for layer, (_, _, stride) in enumerate(CONVOLUTIONS):
-            features = _convolve(features, weights, convolution_scope(POLICY, layer), stride)
-        flat = (-1, weights[f"{dense_scope(POLICY)}/kernel"].shape[0])
-        features = tf.reshape(features, flat, name=f"{scope}/flatten/Reshape")
-        features = _connect(features, weights, dense_scope(POLICY))
-        features = tf.nn.relu(features, name=f"{dense_scope(POLICY)}_activation")
-        tf.nn.softmax(_connect(features, weights, POLICY_HEAD), name=OUTPUT_NODE)
+        constants = {
+            name: tf.constant(weights[name], name=name)
+            for name in blueprint.weight_shapes()
+            if name.startswith(POLICY)
+        }
+        inputs = {sensor: _placeholder(blueprint, sensor) for sensor in blueprint.sensors}
+        outputs = policy_head(constants, blueprint, inputs)
+        finish = tf.identity if blueprint.continuous else tf.nn.softmax
+        finish(outputs, name=OUTPUT_NODE)
     definition = graph.as_graph_def()
     _strip_attributes(definition)
     serialized: bytes = definition.SerializeToString(deterministic=True)
     return serialized
 
 
-def frozen_probabilities(model: bytes, observations: NDArray[np.uint8]) -> NDArray[np.float32]:
+def run_frozen(model: bytes, observations: Observations) -> NDArray[np.float32]:
     """
-    Run a frozen policy on observations (n, height, width): probabilities (n, actions).
+    Run a frozen policy: probabilities (n, actions), or means (n, 2).
 
     Raises:
         InvalidInput: the bytes hold no such graph.
@@ -71,28 +68,23 @@ def frozen_probabilities(model: bytes, observations: NDArray[np.uint8]) -> NDArr
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(definition, name="")
         with tf.compat.v1.Session(graph=graph) as process:
-            pixels = observations[..., np.newaxis].astype(np.float32)
-            result = process.run(f"{OUTPUT_NODE}:0", {f"{INPUT_NODE}:0": pixels})
+            fed = {f"{input_node(name)}:0": each for name, each in observations.items()}
+            result = process.run(f"{OUTPUT_NODE}:0", fed)
     except (DecodeError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise InvalidInput(
-            f"{len(model)} bytes hold no frozen DeepRacer policy: {error}"
+            f"{len(model)} bytes hold no frozen DeepRacer policy with the nodes "
+            f"{', '.join(map(input_node, observations))} and {OUTPUT_NODE}: {error}"
         ) from error
     return np.asarray(result, np.float32)
 
 
-def _convolve(features: Any, weights: Weights, scope: str, stride: int) -> Any:
-    kernel = tf.constant(weights[f"{scope}/kernel"], name=f"{scope}/kernel")
-    bias = tf.constant(weights[f"{scope}/bias"], name=f"{scope}/bias")
-    features = tf.nn.conv2d(features, kernel, stride, "VALID", name=f"{scope}/Conv2D")
-    features = tf.compat.v1.nn.bias_add(features, bias, name=f"{scope}/BiasAdd")
-    return tf.nn.relu(features, name=f"{scope}_activation")
-
-
-def _connect(features: Any, weights: Weights, scope: str) -> Any:
-    kernel = tf.constant(weights[f"{scope}/kernel"], name=f"{scope}/kernel")
-    bias = tf.constant(weights[f"{scope}/bias"], name=f"{scope}/bias")
-    product = tf.matmul(features, kernel, name=f"{scope}/MatMul")
-    return tf.compat.v1.nn.bias_add(product, bias, name=f"{scope}/BiasAdd")
+def _placeholder(blueprint: Blueprint, sensor: str) -> Any:
+    shape = (None, *blueprint.inputs[sensor])
+    given = tf.compat.v1.placeholder(tf.float32, shape, name=input_node(sensor))
+    if not blueprint.is_camera(sensor):
+        return given
+    scope = f"{POLICY}/{sensor}/truediv"
+    return tf.realdiv(given, tf.constant(BYTE_SCALE, name=f"{scope}/y"), name=scope)
 
 
 def _strip_attributes(definition: Any) -> None:

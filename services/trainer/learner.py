@@ -8,18 +8,27 @@ random numbers follow from the seed and the number of updates.
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from libs.common.deepracer.continuous import scale_actions
 from libs.common.deepracer.hyperparameters import Hyperparameters
-from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.metadata import ContinuousActionSpace, ModelMetadata
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput, NotFound
 from libs.common.events import CarStep, IterationEnded
+from services.trainer.architecture import (
+    HEIGHT_PX,
+    WIDTH_PX,
+    Observations,
+    Weights,
+    blueprint_of,
+)
 from services.trainer.checkpoint import (
     checkpoint_name,
     checkpoint_number,
@@ -29,7 +38,7 @@ from services.trainer.checkpoint import (
 from services.trainer.episodes import EpisodeNumbers
 from services.trainer.exploration import exploration_of
 from services.trainer.frozen import freeze_policy
-from services.trainer.network import HEIGHT_PX, WIDTH_PX, ActorCritic, Weights
+from services.trainer.network import ActorCritic
 from services.trainer.ppo import Ppo
 from services.trainer.progress import Activity, IterationMeter, LearnerState, reached_limit
 from services.trainer.rollout import Rollout, StepEnd
@@ -42,9 +51,12 @@ MAX_ROLLOUT_STEPS = 10_000
 class Decision:
     """What the cars do next."""
 
-    actions: tuple[int, ...]  # one for each car: indices of the action space
     episodes: tuple[int, ...]  # the number of the episode that each car drives now
     iteration: int  # finished so far
+    # One for each car, in one of two forms: indices of a discrete action space, or steering (rad,
+    # + = left) and speed (m/s) within a continuous one.
+    actions: tuple[int, ...] = ()
+    commands: tuple[tuple[float, float], ...] = ()
     ended: IterationEnded | None = None  # set in the call in which an iteration ended
 
 
@@ -65,14 +77,14 @@ class Learner:
     One run's learner.
 
     Args:
-        spec: the run; its action space has to be discrete.
+        spec: the run.
         height_px, width_px: of the observations.
         used_episodes: numbers of episodes that ended in earlier attempts, as the journal has them;
             without them a restored learner takes those that its checkpoint counted.
         clock: seconds that only grow.
 
     Raises:
-        InvalidInput: continuous actions, SAC, or a horizon beyond the memory.
+        InvalidInput: SAC, or a horizon beyond the memory.
     """
 
     def __init__(
@@ -85,22 +97,22 @@ class Learner:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._spec, self._hyper, self._clock = spec, spec.hyperparameters, clock
-        self._actions = _discrete_actions(spec.metadata)
-        self._network = ActorCritic(
-            self._actions, spec.seed, height_px, width_px, self._hyper.policy_averaging
-        )
+        _check_algorithm(spec.metadata)
+        self._blueprint = blueprint_of(spec.metadata, height_px, width_px)
+        averaging = self._hyper.policy_averaging
+        self._network = ActorCritic(self._blueprint, spec.seed, averaging)
+        self._distribution = self._network.distribution
         self._ppo = Ppo(self._network, self._hyper)
-        self._exploration = exploration_of(self._hyper)
-        self._rollout = Rollout(
-            _rollout_rows(self._hyper), self._hyper.cars, self._actions, height_px, width_px
-        )
+        self._exploration = exploration_of(self._hyper, self._blueprint.continuous)
+        rows, cars = _rollout_rows(self._hyper), self._hyper.cars
+        self._rollout = Rollout(rows, cars, self._blueprint, self._distribution)
         self._numbers = EpisodeNumbers(used_episodes)
         self._episodes: list[int] = []
         self._state = LearnerState(episodes=self._numbers.ended)
         self._ended_since_update = 0
         self._begun_anew: set[int] = set()
         self._told_at: float | None = None  # when the last decision was given, or the clock's read
-        self._meter = IterationMeter(self._actions, self._state)
+        self._meter = IterationMeter(self._distribution.bins, self._state)
         self._rng = self._random_numbers()
 
     @property
@@ -111,7 +123,7 @@ class Learner:
     def compile(self) -> None:
         """Make all TensorFlow functions ready; without it the first calls take seconds longer."""
         self._ppo.compile()
-        self._ppo.logits(self._rollout.observations[0])
+        self._ppo.policy({name: seen[0] for name, seen in self._rollout.observations.items()})
 
     def begin_rollout(self, cars: Collection[int] | None = None) -> None:
         """
@@ -136,12 +148,13 @@ class Learner:
             for number in self._episodes
         ]
 
-    def act(self, observations: NDArray[np.uint8], steps: Sequence[CarStep] = ()) -> Decision:
+    def act(self, observations: Observations, steps: Sequence[CarStep] = ()) -> Decision:
         """
         Take in what became of the last actions, learn if it is time, and choose the next actions.
 
         Args:
-            observations: uint8 (cars, height, width), after the steps.
+            observations: by sensor (cars, *shape), after the steps: uint8 (height, width, channels)
+                of a camera, float32 numbers of a lidar.
             steps: for each car what became of its last action; ignored where there is none.
 
         Raises:
@@ -159,20 +172,27 @@ class Learner:
         self._lap("learn_s")
         actions = self._choose(observations)
         self._lap("infer_s")
-        return Decision(
-            tuple(int(action) for action in actions),
-            tuple(self._episodes),
-            self._state.iteration,
-            ended,
-        )
+        decision = Decision(tuple(self._episodes), self._state.iteration, ended=ended)
+        space = self._spec.metadata.action_space
+        if isinstance(space, ContinuousActionSpace):
+            scaled = scale_actions(space, actions).tolist()
+            return replace(
+                decision, commands=tuple((steering, speed) for steering, speed in scaled)
+            )
+        return replace(decision, actions=tuple(actions.tolist()))
 
     def limit_reached(self) -> str | None:
         """The limit of the run that is reached, as a sentence, or None."""
         return reached_limit(self._state, self._spec.limits, self._hyper)
 
-    def action_probabilities(self, observations: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The policy as `save` exports it, for observations (n, height, width): (n, actions)."""
-        return np.exp(_log_softmax(self._ppo.exported_logits(observations)))
+    def exported_policy(self, observations: Observations) -> NDArray[np.float32]:
+        """
+        The policy as `save` exports it, for observations (n, *shape) by sensor.
+
+        Returns:
+            (n, actions) probabilities of discrete actions, (n, 2) means of continuous ones.
+        """
+        return self._distribution.greedy(self._ppo.exported_policy(observations))
 
     def export_weights(self) -> Weights:
         """A copy of the weights in DeepRacer's form."""
@@ -187,6 +207,18 @@ class Learner:
         """
         self._network.adopt_weights(weights)
 
+    def adopt_checkpoint(self, prefix: Path) -> None:
+        """
+        Begin with a checkpoint's weights; the counters stay.
+
+        Args:
+            prefix: the path without the suffixes, as `folder / "13_Step-8044.ckpt"`.
+
+        Raises:
+            InvalidInput: a file is missing or broken, or it is of another network.
+        """
+        self.adopt_weights(read_checkpoint(prefix, self._blueprint))
+
     def save(self, folder: Path) -> SavedCheckpoint:
         """Write checkpoint, frozen policy and counters; the number is that of the iterations."""
         number, env_steps = self._state.iteration, self._state.env_steps
@@ -196,8 +228,7 @@ class Learner:
         folder.mkdir(parents=True, exist_ok=True)
         self._state.episode_gaps = self._numbers.gaps
         state.write_text(self._state.model_dump_json(), "utf-8")
-        size = (self._network.height_px, self._network.width_px)
-        policy.write_bytes(freeze_policy(weights, *size))
+        policy.write_bytes(freeze_policy(weights, self._blueprint))
         files = write_checkpoint(folder, name, weights)
         return SavedCheckpoint(name, number, env_steps, files, policy, state)
 
@@ -210,24 +241,25 @@ class Learner:
             InvalidInput: files are broken or of another network.
         """
         state = _read_state(_state_path(folder, checkpoint_number(name)))
-        self.adopt_weights(read_checkpoint(folder / name))
+        self.adopt_checkpoint(folder / name)
         if self._numbers.ended == 0:
             self._numbers = EpisodeNumbers(state.ended_episodes())
         # Episodes may have ended after the checkpoint: `used_episodes` counts them.
         self._state = state.model_copy(update={"episodes": self._numbers.ended})
         self._episodes = []
         self._rollout.clear()
-        self._meter = IterationMeter(self._actions, self._state)
+        self._meter = IterationMeter(self._distribution.bins, self._state)
         self._rng = self._random_numbers()
 
-    def _check(self, observations: NDArray[np.uint8], steps: Sequence[CarStep]) -> None:
-        cars, network = self._hyper.cars, self._network
-        expected = (cars, network.height_px, network.width_px)
-        if observations.shape != expected or observations.dtype != np.uint8:
-            raise InvalidInput(
-                f"observations are {observations.dtype} {observations.shape}: uint8 {expected} "
-                "(cars, height, width) are accepted"
-            )
+    def _check(self, observations: Observations, steps: Sequence[CarStep]) -> None:
+        cars = self._hyper.cars
+        for sensor, shape in self._blueprint.inputs.items():
+            seen, kind = observations.get(sensor), np.dtype(self._blueprint.dtype(sensor))
+            if seen is None or seen.shape != (cars, *shape) or seen.dtype != kind:
+                got = "missing" if seen is None else f"{seen.dtype} {seen.shape}"
+                raise InvalidInput(
+                    f"observations of {sensor} are {got}: {kind} {(cars, *shape)} are accepted"
+                )
         has_outcomes = self._rollout.is_open and len(self._begun_anew) < cars
         if has_outcomes and len(steps) != cars:
             raise InvalidInput(f"{len(steps)} outcomes for {cars} cars: one each is accepted")
@@ -281,16 +313,16 @@ class Learner:
     def _end_iteration(self) -> IterationEnded:
         ended = self._meter.summary(self._spec.name, self._state, self._hyper.lr)
         self._state.iteration += 1
-        self._meter = IterationMeter(self._actions, self._state)
+        self._meter = IterationMeter(self._distribution.bins, self._state)
         return ended
 
-    def _choose(self, observations: NDArray[np.uint8]) -> NDArray[np.int32]:
+    def _choose(self, observations: Observations) -> NDArray[Any]:
         while len(self._episodes) < self._hyper.cars:
             self._episodes.append(self._numbers.take())
-        logits = self._ppo.logits(observations)
-        actions = self._exploration.choose(logits, self._state.env_steps, self._rng)
-        self._rollout.record_choice(actions, _log_softmax(logits))
-        self._meter.count_actions(actions)
+        raw = self._ppo.policy(observations)
+        actions = self._exploration.choose(raw, self._state.env_steps, self._rng)
+        self._rollout.record_choice(actions, self._distribution.settled(raw))
+        self._meter.count_actions(self._distribution.histogram(actions))
         return actions
 
     def _random_numbers(self) -> np.random.Generator:
@@ -306,14 +338,11 @@ class Learner:
         self._told_at = now
 
 
-def _discrete_actions(metadata: ModelMetadata) -> int:
+def _check_algorithm(metadata: ModelMetadata) -> None:
     if metadata.training_algorithm != "clipped_ppo":
         raise InvalidInput(
             f"training_algorithm is {metadata.training_algorithm!r}: 'clipped_ppo' is accepted"
         )
-    if not isinstance(metadata.action_space, tuple):
-        raise InvalidInput("the action space is continuous: a list of discrete actions is accepted")
-    return len(metadata.action_space)
 
 
 def _rollout_rows(hyperparameters: Hyperparameters) -> int:
@@ -340,12 +369,6 @@ def _step_end(step: CarStep, by_horizon: bool) -> StepEnd:
     if by_horizon and (step.truncated or step.status == "lap_complete"):
         return StepEnd.TRUNCATED
     return StepEnd.TERMINAL
-
-
-def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_probs: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return log_probs
 
 
 def _state_path(folder: Path, number: int) -> Path:

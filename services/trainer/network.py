@@ -1,5 +1,5 @@
 """
-DeepRacer's SHALLOW network: a value trunk (`network_0`) and a policy trunk (`network_1`).
+Value network and policy of a blueprint, as TensorFlow variables and the graph over them.
 
 Weights leave and enter in DeepRacer's form: its variable names, and a graph that divides the
 camera's bytes by 255. Learning itself goes faster on centred inputs, so the variables in memory
@@ -16,65 +16,29 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput
+from services.trainer.architecture import (
+    LOG_STD,
+    POLICY,
+    VALUE,
+    VALUE_HEAD,
+    Blueprint,
+    Layer,
+    Weights,
+)
+from services.trainer.distributions import STD_EPSILON, distribution_of
 
-Weights = dict[str, NDArray[np.float32]]
-"""Arrays by DeepRacer's variable names, for inputs divided by 255."""
-
-HEIGHT_PX, WIDTH_PX = 120, 160
-CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
-"""Filters, kernel and stride of each layer (reference, section 3); padding VALID, then ReLU."""
-DENSE_UNITS = 512
 BYTE_SCALE = 255.0
 PIXEL_MEAN, PIXEL_SPREAD = 110.0, 60.0
-
-ONLINE = "main_level/agent/main/online"
-SENSOR = "FRONT_FACING_CAMERA"
-VALUE, POLICY = f"{ONLINE}/network_0", f"{ONLINE}/network_1"
-VALUE_HEAD = f"{VALUE}/v_values_head_0/output"
-POLICY_HEAD = f"{POLICY}/ppo_head_0/policy_fc"
-
-
-def convolution_scope(trunk: str, layer: int) -> str:
-    """rl_coach counts the activations as layers too, so that the numbers are 0, 2 and 4."""
-    return f"{trunk}/{SENSOR}/Conv2d_{2 * layer}"
-
-
-def dense_scope(trunk: str) -> str:
-    """The one dense layer of a trunk."""
-    return f"{trunk}/middleware_fc_embedder/Dense_0"
+LOG_STD_RANGE = (-20.0, 3.0)
+"""DeepRacer's rl_coach clips the logarithm of the standard deviations to it."""
+LONG_COLUMN = 2048
+"""Columns this long are orthogonal within some per cent as they are drawn; QR takes seconds."""
 
 
 def configure_threads(intra_op: int = 2, inter_op: int = 1) -> None:
     """Set TensorFlow's thread pools; once in a process, before anything else of this module."""
     tf.config.threading.set_intra_op_parallelism_threads(intra_op)
     tf.config.threading.set_inter_op_parallelism_threads(inter_op)
-
-
-def flat_features(height_px: int, width_px: int) -> int:
-    """How many numbers the convolutions make of one image: 11264 of 120 x 160."""
-    for _, kernel, stride in CONVOLUTIONS:
-        height_px = (height_px - kernel) // stride + 1
-        width_px = (width_px - kernel) // stride + 1
-    return height_px * width_px * CONVOLUTIONS[-1][0]
-
-
-def weight_shapes(
-    actions: int, height_px: int = HEIGHT_PX, width_px: int = WIDTH_PX
-) -> dict[str, tuple[int, ...]]:
-    """Shape of every variable by its name: ten of the value network, then ten of the policy."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for trunk, head, outputs in ((VALUE, VALUE_HEAD, 1), (POLICY, POLICY_HEAD, actions)):
-        channels = 1
-        for layer, (filters, kernel, _) in enumerate(CONVOLUTIONS):
-            scope = convolution_scope(trunk, layer)
-            shapes[f"{scope}/kernel"] = (kernel, kernel, channels, filters)
-            shapes[f"{scope}/bias"] = (filters,)
-            channels = filters
-        shapes[f"{dense_scope(trunk)}/kernel"] = (flat_features(height_px, width_px), DENSE_UNITS)
-        shapes[f"{dense_scope(trunk)}/bias"] = (DENSE_UNITS,)
-        shapes[f"{head}/kernel"] = (DENSE_UNITS, outputs)
-        shapes[f"{head}/bias"] = (outputs,)
-    return shapes
 
 
 def check_weights(
@@ -99,21 +63,29 @@ def check_weights(
         raise InvalidInput(problems)
 
 
-def fold(weights: Weights) -> Weights:
+def first_convolutions(blueprint: Blueprint) -> list[str]:
+    """Scopes of the layers that read pixels, in both networks."""
+    return [
+        f"{network}/{blueprint.embedder_layers(camera)[0].name}"
+        for network in (VALUE, POLICY)
+        for camera in blueprint.cameras
+    ]
+
+
+def fold(weights: Weights, blueprint: Blueprint) -> Weights:
     """Turn weights for `(byte - 110) / 60` into the same network's for `byte / 255`."""
-    return _rescale(weights, BYTE_SCALE / PIXEL_SPREAD, -PIXEL_MEAN / PIXEL_SPREAD)
+    return _rescale(weights, blueprint, BYTE_SCALE / PIXEL_SPREAD, -PIXEL_MEAN / PIXEL_SPREAD)
 
 
-def unfold(weights: Weights) -> Weights:
+def unfold(weights: Weights, blueprint: Blueprint) -> Weights:
     """The inverse of `fold`."""
-    return _rescale(weights, PIXEL_SPREAD / BYTE_SCALE, PIXEL_MEAN / BYTE_SCALE)
+    return _rescale(weights, blueprint, PIXEL_SPREAD / BYTE_SCALE, PIXEL_MEAN / BYTE_SCALE)
 
 
-def _rescale(weights: Weights, scale: float, offset: float) -> Weights:
+def _rescale(weights: Weights, blueprint: Blueprint, scale: float, offset: float) -> Weights:
     """Weights for the input x, made of those for the input `scale * x + offset`."""
     changed = dict(weights)
-    for trunk in (VALUE, POLICY):
-        scope = convolution_scope(trunk, 0)
+    for scope in first_convolutions(blueprint):
         kernel = weights[f"{scope}/kernel"].astype(np.float64)
         bias = weights[f"{scope}/bias"] + offset * kernel.sum(axis=(0, 1, 2))
         changed[f"{scope}/kernel"] = (scale * kernel).astype(np.float32)
@@ -123,34 +95,27 @@ def _rescale(weights: Weights, scale: float, offset: float) -> Weights:
 
 class ActorCritic:
     """
-    Both trunks as TensorFlow variables, drawn anew from a seed.
+    Both networks as TensorFlow variables, drawn anew from a seed.
 
     While it learns fast, a policy swings around what it has found: one that laps may fail after
     the next update. The mean over its last updates hardly swings. That mean is what is exported,
     evaluated and raced where `averaging` asks for it; the policy that learns stays as it is.
 
     Args:
-        actions: size of the discrete action space.
+        blueprint: which network, for which sensors and actions.
         seed: the same seed gives the same weights.
-        height_px, width_px: of the camera; DeepRacer's is 120 x 160.
         averaging: how much of the exported policy an update leaves in place; 0 exports the policy
             that learns.
     """
 
-    def __init__(
-        self,
-        actions: int,
-        seed: int,
-        height_px: int = HEIGHT_PX,
-        width_px: int = WIDTH_PX,
-        averaging: float = 0.0,
-    ) -> None:
-        self.actions = actions
-        self.height_px, self.width_px = height_px, width_px
-        self.shapes = weight_shapes(actions, height_px, width_px)
+    def __init__(self, blueprint: Blueprint, seed: int, averaging: float = 0.0) -> None:
+        self.blueprint = blueprint
+        self.distribution = distribution_of(blueprint.actions, blueprint.continuous)
+        self.shapes = blueprint.weight_shapes()
         rng = np.random.default_rng(seed)
+        gains = {f"{VALUE_HEAD}/kernel": 1.0, f"{blueprint.policy_head}/kernel": 0.01}
         self.variables: dict[str, Any] = {
-            name: tf.Variable(_initial_value(name, shape, rng))
+            name: tf.Variable(_initial_value(gains.get(name, sqrt(2.0)), shape, rng, name))
             for name, shape in self.shapes.items()
         }
         self._averaging, self._averaged_updates = averaging, 0
@@ -160,22 +125,26 @@ class ActorCritic:
             self._exported |= {name: tf.Variable(each) for name, each in of_policy.items()}
         self._average = tf.function(self._average_by)
 
-    def centre(self, observations: Any) -> Any:
-        """uint8 (n, height, width) as float32 (n, height, width, 1) of about unit spread."""
-        pixels = (tf.cast(observations, tf.float32) - PIXEL_MEAN) * (1 / PIXEL_SPREAD)
-        return pixels[..., tf.newaxis]
+    def centre(self, observations: Mapping[str, Any]) -> dict[str, Any]:
+        """Observations as float32, those of cameras of about unit spread."""
+        cameras = self.blueprint.cameras
+        return {
+            sensor: _centred(each) if sensor in cameras else each
+            for sensor, each in observations.items()
+        }
 
-    def logits(self, pixels: Any) -> Any:
-        """Unnormalised log-probabilities (n, actions) of the policy that learns."""
-        return _forward(self.variables, POLICY, POLICY_HEAD, pixels)
+    def policy(self, inputs: Mapping[str, Any]) -> Any:
+        """Raw outputs (n, width) of the policy that learns, for centred inputs."""
+        return policy_outputs(self.variables, self.blueprint, inputs)
 
-    def exported_logits(self, pixels: Any) -> Any:
-        """As `logits`, of the policy that is exported."""
-        return _forward(self._exported, POLICY, POLICY_HEAD, pixels)
+    def exported_policy(self, inputs: Mapping[str, Any]) -> Any:
+        """As `policy`, of the policy that is exported."""
+        return policy_outputs(self._exported, self.blueprint, inputs)
 
-    def values(self, pixels: Any) -> Any:
-        """Expected returns (n,) for centred pixels."""
-        return _forward(self.variables, VALUE, VALUE_HEAD, pixels)[:, 0]
+    def values(self, inputs: Mapping[str, Any]) -> Any:
+        """Expected returns (n,) for centred inputs."""
+        features = embed(self.variables, self.blueprint, VALUE, inputs)
+        return _dense(self.variables, VALUE_HEAD, features)[:, 0]
 
     def average(self) -> None:
         """Move the exported policy towards the one that learns: once after every update."""
@@ -187,7 +156,8 @@ class ActorCritic:
 
     def export_weights(self) -> Weights:
         """A copy of all weights in DeepRacer's form."""
-        return fold({name: variable.numpy() for name, variable in self._exported.items()})
+        weights = {name: variable.numpy() for name, variable in self._exported.items()}
+        return fold(weights, self.blueprint)
 
     def adopt_weights(self, weights: Weights) -> None:
         """
@@ -197,7 +167,8 @@ class ActorCritic:
             InvalidInput: a variable is missing or does not fit; nothing was changed.
         """
         check_weights(weights, self.shapes)
-        for name, array in unfold({name: weights[name] for name in self.shapes}).items():
+        known = {name: weights[name] for name in self.shapes}
+        for name, array in unfold(known, self.blueprint).items():
             self.variables[name].assign(array)
             self._exported[name].assign(array)
         self._averaged_updates = 1  # they count as one
@@ -208,37 +179,89 @@ class ActorCritic:
                 exported.assign_add(share * (self.variables[name] - exported))
 
 
-def _forward(variables: Mapping[str, Any], trunk: str, head: str, pixels: Any) -> Any:
-    """The outputs (n, units) of a head on its trunk, for centred pixels."""
-    features = pixels
-    for layer, (_, _, stride) in enumerate(CONVOLUTIONS):
-        scope = convolution_scope(trunk, layer)
-        features = tf.nn.conv2d(features, variables[f"{scope}/kernel"], stride, "VALID")
-        features = tf.nn.relu(tf.nn.bias_add(features, variables[f"{scope}/bias"]))
-    flat = tf.reshape(features, (-1, variables[f"{dense_scope(trunk)}/kernel"].shape[0]))
-    return _dense(variables, head, tf.nn.relu(_dense(variables, dense_scope(trunk), flat)))
+def policy_outputs(
+    variables: Mapping[str, Any], blueprint: Blueprint, inputs: Mapping[str, Any]
+) -> Any:
+    """Logits (n, actions), or means and standard deviations (n, 2 * actions)."""
+    head = policy_head(variables, blueprint, inputs)
+    if not blueprint.continuous:
+        return head
+    std = tf.exp(tf.clip_by_value(variables[LOG_STD], *LOG_STD_RANGE)) + STD_EPSILON
+    return tf.concat([head, tf.broadcast_to(std, tf.shape(head))], axis=1)
+
+
+def policy_head(
+    variables: Mapping[str, Any], blueprint: Blueprint, inputs: Mapping[str, Any]
+) -> Any:
+    """Logits or means (n, actions)."""
+    features = embed(variables, blueprint, POLICY, inputs)
+    return _dense(variables, blueprint.policy_head, features)
+
+
+def embed(
+    variables: Mapping[str, Any], blueprint: Blueprint, network: str, inputs: Mapping[str, Any]
+) -> Any:
+    """
+    The features (n, units) that a network's head reads.
+
+    Operations bear rl_coach's names: tools that look into a frozen policy ask for them.
+    """
+    joined = [
+        _embedding(variables, blueprint, network, sensor, inputs[sensor])
+        for sensor in blueprint.sensors
+    ]
+    features = tf.concat(joined, -1, name=f"{network}/merger") if len(joined) > 1 else joined[0]
+    for layer in blueprint.middleware_layers():
+        features = _apply(variables, network, layer, features)
+    return features
+
+
+def _embedding(
+    variables: Mapping[str, Any], blueprint: Blueprint, network: str, sensor: str, features: Any
+) -> Any:
+    pooling = blueprint.trunk.embedder(sensor).pooling
+    if pooling > 1:
+        features = tf.nn.avg_pool2d(features, pooling, pooling, "VALID")
+    for layer in blueprint.embedder_layers(sensor):
+        if len(layer.kernel) == 2:  # on the channels of every pixel
+            features = tf.reshape(features, (-1, layer.kernel[0]))
+        features = _apply(variables, network, layer, features)
+    flat = (-1, blueprint.embedding_size(sensor))
+    return tf.reshape(features, flat, name=f"{network}/{sensor}/flatten/Reshape")
+
+
+def _apply(variables: Mapping[str, Any], network: str, layer: Layer, features: Any) -> Any:
+    """One layer and its ReLU."""
+    scope = f"{network}/{layer.name}"
+    if len(layer.kernel) == 2:
+        return tf.nn.relu(_dense(variables, scope, features))
+    kernel, bias = variables[f"{scope}/kernel"], variables[f"{scope}/bias"]
+    features = tf.nn.conv2d(features, kernel, layer.stride, "VALID", name=f"{scope}/Conv2D")
+    return tf.nn.relu(tf.nn.bias_add(features, bias))
 
 
 def _dense(variables: Mapping[str, Any], scope: str, features: Any) -> Any:
-    product = tf.matmul(features, variables[f"{scope}/kernel"])
-    return tf.nn.bias_add(product, variables[f"{scope}/bias"])
+    product = tf.matmul(features, variables[f"{scope}/kernel"], name=f"{scope}/MatMul")
+    return tf.nn.bias_add(product, variables[f"{scope}/bias"], name=f"{scope}/BiasAdd")
+
+
+def _centred(images: Any) -> Any:
+    return (tf.cast(images, tf.float32) - PIXEL_MEAN) * (1 / PIXEL_SPREAD)
 
 
 def _initial_value(
-    name: str, shape: tuple[int, ...], rng: np.random.Generator
+    gain: float, shape: tuple[int, ...], rng: np.random.Generator, name: str
 ) -> NDArray[np.float32]:
     """Orthogonal kernels; gain sqrt(2) before a ReLU, 1 for the value, 0.01 for a flat policy."""
-    if len(shape) == 1:
+    if not name.endswith("/kernel"):
         return np.zeros(shape, np.float32)
-    gain = {f"{VALUE_HEAD}/kernel": 1.0, f"{POLICY_HEAD}/kernel": 0.01}.get(name, sqrt(2.0))
     return (gain * _orthogonal(prod(shape[:-1]), shape[-1], rng)).reshape(shape).astype(np.float32)
 
 
 def _orthogonal(rows: int, columns: int, rng: np.random.Generator) -> NDArray[np.float64]:
     tall, narrow = max(rows, columns), min(rows, columns)
     matrix = rng.standard_normal((tall, narrow))
-    if tall > 4 * DENSE_UNITS:
-        # Columns this long are orthogonal within some per cent as they are; QR takes seconds.
+    if tall > LONG_COLUMN:
         matrix /= sqrt(tall)
     else:
         matrix = np.linalg.qr(matrix)[0]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.errors import PlatformError
 from libs.common.events import EpochLosses
+from services.trainer.architecture import Blueprint, Observations
 from services.trainer.network import ActorCritic
 from services.trainer.rollout import Rollout, StepEnd
 
@@ -91,37 +92,39 @@ class Ppo:
         self._moments = [tf.Variable(tf.zeros_like(variable)) for variable in self._variables]
         self._squares = [tf.Variable(tf.zeros_like(variable)) for variable in self._variables]
         self._powers = [tf.Variable(1.0), tf.Variable(1.0)]  # of both betas
-        frames = tf.TensorSpec((None, network.height_px, network.width_px), tf.uint8)
-        numbers = tf.TensorSpec((None,), tf.float32)
-        old_log_probs = tf.TensorSpec((None, network.actions), tf.float32)
-        actions = tf.TensorSpec((None,), tf.int32)
-        self._logits = tf.function(self._logits_of, input_signature=[frames])
-        self._exported = tf.function(self._exported_logits_of, input_signature=[frames])
-        self._values = tf.function(self._values_of, input_signature=[frames])
+        seen, numbers = _signature(network.blueprint), tf.TensorSpec((None,), tf.float32)
+        self._distribution = network.distribution
+        width, shape = self._distribution.width, self._distribution.action_shape
+        policies = tf.TensorSpec((None, width), tf.float32)
+        actions = tf.TensorSpec((None, *shape), self._distribution.action_type)
+        self._policy = tf.function(self._policy_of, input_signature=[seen])
+        self._exported = tf.function(self._exported_policy_of, input_signature=[seen])
+        self._values = tf.function(self._values_of, input_signature=[seen])
         self._step = tf.function(
-            self._step_on, input_signature=[frames, actions, old_log_probs, numbers, numbers]
+            self._step_on, input_signature=[seen, actions, policies, numbers, numbers]
         )
 
     def compile(self) -> None:
         """Trace what training calls, so that no request waits for it later."""
-        for function in (self._logits, self._values, self._step):
+        for function in (self._policy, self._values, self._step):
             function.get_concrete_function()
 
-    def logits(self, observations: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The policy's logits (n, actions) for observations (n, height, width)."""
-        logits: NDArray[np.float32] = self._logits(observations).numpy()
-        return logits
+    def policy(self, observations: Observations) -> NDArray[np.float32]:
+        """The policy's raw outputs (n, width) for observations (n, *shape)."""
+        raw: NDArray[np.float32] = self._policy(dict(observations)).numpy()
+        return raw
 
-    def exported_logits(self, observations: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """As `logits`, of the policy as it is exported."""
-        logits: NDArray[np.float32] = self._exported(observations).numpy()
-        return logits
+    def exported_policy(self, observations: Observations) -> NDArray[np.float32]:
+        """As `policy`, of the policy as it is exported."""
+        raw: NDArray[np.float32] = self._exported(dict(observations)).numpy()
+        return raw
 
-    def values(self, observations: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Values (n,) of observations (n, height, width)."""
-        chunks = range(0, len(observations), VALUE_CHUNK)
+    def values(self, observations: Observations) -> NDArray[np.float32]:
+        """Values (n,) of observations (n, *shape)."""
+        count = len(next(iter(observations.values())))
+        chunks = [slice(start, start + VALUE_CHUNK) for start in range(0, count, VALUE_CHUNK)]
         return np.concatenate(
-            [self._values(observations[start : start + VALUE_CHUNK]).numpy() for start in chunks]
+            [self._values(_rows(observations, chunk)).numpy() for chunk in chunks]
         )
 
     def update(self, rollout: Rollout, rng: np.random.Generator) -> UpdateReport:
@@ -131,8 +134,7 @@ class Ppo:
         Raises:
             Diverged: a loss or gradient is not finite.
         """
-        seen = rollout.observations
-        values = self.values(seen.reshape(-1, *seen.shape[2:])).reshape(seen.shape[:2])
+        values = self.values(_flat(rollout.observations)).reshape(-1, rollout.cars)
         rewards = rollout.rewards * np.float32(self._hyper.reward_scale)
         advantages = generalized_advantages(
             rewards, values, rollout.ends, self._hyper.discount_factor, self._hyper.gae_lambda
@@ -152,10 +154,10 @@ class Ppo:
         rng: np.random.Generator,
     ) -> NDArray[np.float32]:
         """All epochs; returns the metrics of `_step` as (epochs, minibatches, metrics)."""
-        frames = rollout.observations[:-1].reshape(-1, *rollout.observations.shape[2:])
+        seen = _flat(rollout.observations)
         columns = (
-            rollout.actions.ravel(),
-            rollout.log_probs.reshape(-1, self._network.actions),
+            rollout.actions.reshape(-1, *self._distribution.action_shape),
+            rollout.policies.reshape(-1, self._distribution.width),
             advantages.ravel(),
             returns.ravel(),
         )
@@ -165,11 +167,16 @@ class Ppo:
             shuffled = rng.permutation(known)
             # As DeepRacer does, what does not fill a minibatch is left out of this epoch.
             batches = shuffled[: len(shuffled) // size * size].reshape(-1, size)
-            epochs.append([self._minibatch(frames[b], *(c[b] for c in columns)) for b in batches])
+            epochs.append(
+                [
+                    self._minibatch(_rows(seen, b), *(column[b] for column in columns))
+                    for b in batches
+                ]
+            )
         return np.array(epochs)
 
-    def _minibatch(self, *batch: NDArray[Any]) -> NDArray[np.float32]:
-        metrics: NDArray[np.float32] = self._step(*batch).numpy()
+    def _minibatch(self, observations: Observations, *columns: NDArray[Any]) -> NDArray[np.float32]:
+        metrics: NDArray[np.float32] = self._step(observations, *columns).numpy()
         if not np.isfinite(metrics).all():
             raise Diverged(
                 f"losses are {metrics[:2].tolist()} and the gradient's norm is {metrics[-1]}: a "
@@ -178,38 +185,36 @@ class Ppo:
             )
         return metrics
 
-    def _logits_of(self, observations: Any) -> Any:
-        return self._network.logits(self._network.centre(observations))
+    def _policy_of(self, observations: Any) -> Any:
+        return self._network.policy(self._network.centre(observations))
 
-    def _exported_logits_of(self, observations: Any) -> Any:
-        return self._network.exported_logits(self._network.centre(observations))
+    def _exported_policy_of(self, observations: Any) -> Any:
+        return self._network.exported_policy(self._network.centre(observations))
 
     def _values_of(self, observations: Any) -> Any:
         return self._network.values(self._network.centre(observations))
 
     def _step_on(
-        self, observations: Any, actions: Any, old_log_probs: Any, advantages: Any, returns: Any
+        self, observations: Any, actions: Any, old_policies: Any, advantages: Any, returns: Any
     ) -> Any:
         """One minibatch: surrogate loss, value loss, KL, entropy, clip fraction, gradient norm."""
-        clip = self._hyper.clip_coef
+        clip, distribution = self._hyper.clip_coef, self._distribution
+        old_taken = distribution.log_prob(old_policies, actions)
         with tf.GradientTape() as tape:
-            pixels = self._network.centre(observations)
-            log_probs = tf.nn.log_softmax(self._network.logits(pixels))
-            taken = tf.gather(log_probs, actions, batch_dims=1)
-            old_taken = tf.gather(old_log_probs, actions, batch_dims=1)
-            ratio = tf.exp(taken - old_taken)
+            inputs = self._network.centre(observations)
+            policies = distribution.normalised(self._network.policy(inputs))
+            ratio = tf.exp(distribution.log_prob(policies, actions) - old_taken)
             clipped = tf.clip_by_value(ratio, 1 - clip, 1 + clip)
             surrogate_loss = -tf.reduce_mean(tf.minimum(ratio * advantages, clipped * advantages))
-            value_loss = self._value_loss(self._network.values(pixels) - returns)
-            entropy = -tf.reduce_mean(tf.reduce_sum(tf.exp(log_probs) * log_probs, axis=1))
+            value_loss = self._value_loss(self._network.values(inputs) - returns)
+            entropy = tf.reduce_mean(distribution.entropy(policies))
             loss = surrogate_loss + value_loss - self._hyper.beta_entropy * entropy
         gradients = tape.gradient(loss, self._variables)
         norm = tf.linalg.global_norm(gradients)
         if self._hyper.max_grad_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._hyper.max_grad_norm, norm)
         self._descend(gradients)
-        gap = tf.exp(old_log_probs) * (old_log_probs - log_probs)
-        kl_divergence = tf.reduce_mean(tf.reduce_sum(gap, axis=1))
+        kl_divergence = tf.reduce_mean(distribution.divergence(old_policies, policies))
         clip_fraction = tf.reduce_mean(tf.cast(tf.abs(ratio - 1) > clip, tf.float32))
         return tf.stack([surrogate_loss, value_loss, kl_divergence, entropy, clip_fraction, norm])
 
@@ -238,6 +243,24 @@ class Ppo:
                 epsilon=ADAM_EPSILON,
                 grad=gradient,
             )
+
+
+def _signature(blueprint: Blueprint) -> dict[str, Any]:
+    """Any number of observations, as a compiled function takes them."""
+    return {
+        sensor: tf.TensorSpec((None, *shape), blueprint.dtype(sensor))
+        for sensor, shape in blueprint.inputs.items()
+    }
+
+
+def _flat(observations: Observations) -> Observations:
+    """(rows, cars, *shape) as (rows * cars, *shape)."""
+    return {sensor: seen.reshape(-1, *seen.shape[2:]) for sensor, seen in observations.items()}
+
+
+def _rows(observations: Observations, rows: Any) -> Observations:
+    """Some of the observations of every sensor."""
+    return {sensor: seen[rows] for sensor, seen in observations.items()}
 
 
 def _standardised(advantages: NDArray[np.float32], known: NDArray[np.intp]) -> NDArray[np.float32]:

@@ -44,11 +44,11 @@ class LearnerState(BaseModel):
 class IterationMeter:
     """Adds up what happens in one iteration."""
 
-    def __init__(self, actions: int, state: LearnerState) -> None:
+    def __init__(self, bins: int, state: LearnerState) -> None:
         self.updates = 0
         self._began_at = state.model_copy()
         self._finished: list[CarStep] = []
-        self._action_counts = np.zeros(actions, np.int64)
+        self._action_counts = np.zeros(bins, np.int64)
         self._spent_s: dict[Activity, float] = {"wait_s": 0.0, "infer_s": 0.0, "learn_s": 0.0}
         self._last_update: UpdateReport | None = None
 
@@ -56,9 +56,9 @@ class IterationMeter:
         """Add wall-clock time to an activity."""
         self._spent_s[activity] += seconds
 
-    def count_actions(self, actions: NDArray[np.int32]) -> None:
-        """Add the actions chosen in one step."""
-        self._action_counts += np.bincount(actions, minlength=len(self._action_counts))
+    def count_actions(self, histogram: NDArray[np.int64]) -> None:
+        """Add the actions chosen in one step, counted (bins,)."""
+        self._action_counts += histogram
 
     def note_episode(self, last_step: CarStep) -> None:
         """Add an episode that ended with this step; its number is the learner's."""

@@ -1,9 +1,13 @@
 """What the cars went through since the last update, step by step, in buffers made once."""
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from services.trainer.architecture import Blueprint, Observations
+from services.trainer.distributions import Distribution
 
 
 class StepEnd(IntEnum):
@@ -24,16 +28,23 @@ class Rollout:
 
     Args:
         rows: capacity; memory is used only as far as rows are filled.
-        cars, actions: sizes of the other axes.
-        height_px, width_px: of an observation.
+        cars: size of the other axis.
+        blueprint: which sensors there are.
+        distribution: which actions there are.
     """
 
-    def __init__(self, rows: int, cars: int, actions: int, height_px: int, width_px: int) -> None:
+    def __init__(
+        self, rows: int, cars: int, blueprint: Blueprint, distribution: Distribution
+    ) -> None:
         self.capacity, self.cars = rows, cars
         # One more row of observations: what the cars see after the last step.
-        self._observations = np.empty((rows + 1, cars, height_px, width_px), np.uint8)
-        self._actions = np.zeros((rows, cars), np.int32)
-        self._log_probs = np.zeros((rows, cars, actions), np.float32)
+        self._observations = {
+            sensor: np.empty((rows + 1, cars, *shape), blueprint.dtype(sensor))
+            for sensor, shape in blueprint.inputs.items()
+        }
+        shape, kind = distribution.action_shape, distribution.action_type
+        self._actions = np.zeros((rows, cars, *shape), kind)
+        self._policies = np.zeros((rows, cars, distribution.width), np.float32)
         self._rewards = np.zeros((rows, cars), np.float32)
         self._ends = np.zeros((rows, cars), np.uint8)
         self.rows = 0
@@ -45,19 +56,19 @@ class Rollout:
         return self.rows == self.capacity
 
     @property
-    def observations(self) -> NDArray[np.uint8]:
-        """All that was seen: (rows + 1, cars, height, width), the last row after the last step."""
-        return self._observations[: self.rows + 1]
+    def observations(self) -> Observations:
+        """All that was seen: (rows + 1, cars, *shape), the last row after the last step."""
+        return {sensor: seen[: self.rows + 1] for sensor, seen in self._observations.items()}
 
     @property
-    def actions(self) -> NDArray[np.int32]:
-        """Indices of the actions taken: (rows, cars)."""
+    def actions(self) -> NDArray[Any]:
+        """The actions taken: (rows, cars) indices, or (rows, cars, 2) of about -1 to 1."""
         return self._actions[: self.rows]
 
     @property
-    def log_probs(self) -> NDArray[np.float32]:
-        """Log-probabilities that the policy gave to all actions then: (rows, cars, actions)."""
-        return self._log_probs[: self.rows]
+    def policies(self) -> NDArray[np.float32]:
+        """The distributions that the actions were drawn from, settled: (rows, cars, width)."""
+        return self._policies[: self.rows]
 
     @property
     def rewards(self) -> NDArray[np.float32]:
@@ -74,14 +85,15 @@ class Rollout:
         """Flat indices, row by row, of the transitions that are not void."""
         return np.flatnonzero(self.ends != StepEnd.VOID)
 
-    def see(self, observations: NDArray[np.uint8]) -> None:
-        """Keep what the cars see now, (cars, height, width): the state of the next row."""
-        self._observations[self.rows] = observations
+    def see(self, observations: Observations) -> None:
+        """Keep what the cars see now, (cars, *shape) each: the state of the next row."""
+        for sensor, seen in self._observations.items():
+            seen[self.rows] = observations[sensor]
 
-    def record_choice(self, actions: NDArray[np.int32], log_probs: NDArray[np.float32]) -> None:
-        """Open a row with the actions (cars,) chosen and the log-probabilities (cars, actions)."""
+    def record_choice(self, actions: NDArray[Any], policies: NDArray[np.float32]) -> None:
+        """Open a row with the actions (cars, ...) chosen and their distributions (cars, width)."""
         self._actions[self.rows] = actions
-        self._log_probs[self.rows] = log_probs
+        self._policies[self.rows] = policies
         self.is_open = True
 
     def record_outcome(self, rewards: NDArray[np.float32], ends: NDArray[np.uint8]) -> None:
@@ -93,7 +105,8 @@ class Rollout:
 
     def restart(self) -> None:
         """Forget all rows, and begin where they ended: the cars drive on."""
-        self._observations[0] = self._observations[self.rows]
+        for seen in self._observations.values():
+            seen[0] = seen[self.rows]
         self.clear()
 
     def clear(self) -> None:

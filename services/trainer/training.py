@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from libs.common.bus import Bus
 from libs.common.errors import PlatformError, Unavailable
 from libs.common.events import (
@@ -26,7 +28,7 @@ from libs.common.events import (
 )
 from libs.common.log import get_log
 from libs.common.objects import ObjectStore
-from services.trainer.checkpoint import read_checkpoint
+from services.trainer.architecture import Observations
 from services.trainer.checkpoint_store import CheckpointStore
 from services.trainer.judge import Judge
 from services.trainer.learner import Decision, Learner, SavedCheckpoint
@@ -89,8 +91,7 @@ class Training:
             self._log.info("resumed", checkpoint=name)
         elif order.start is not None:
             name = await self._store.fetch(order.start, folder)
-            weights = await asyncio.to_thread(read_checkpoint, folder / name)
-            await self._in_thread(self._learner.adopt_weights, weights)
+            await self._in_thread(self._learner.adopt_checkpoint, folder / name)
             self._log.info("started from another run", checkpoint=name)
         await self._judge.recall()
         await self._bus.serve(ActionRequest, self._lockstep.on_request, order.run_id)
@@ -140,13 +141,18 @@ class Training:
             turn = await self._lockstep.turn()
             if turn.anew:
                 await self._begin_anew(turn)
-            decision = await self._in_thread(self._learner.act, turn.observations, turn.steps)
+            decision = await self._in_thread(self._learner.act, self._seen(turn), turn.steps)
             self._lockstep.reply(turn, decision.actions, decision.episodes, decision.iteration)
             if decision.ended is not None:
                 await self._end_iteration(decision, decision.ended)
             if (reason := self._learner.limit_reached()) is not None:
                 self._end("finished", reason)
                 return
+
+    def _seen(self, turn: Turn) -> Observations:
+        """What the cars' sensors tell: the bus carries the image of one grey camera."""
+        (camera,) = self._order.spec.metadata.sensor
+        return {camera: turn.observations[..., np.newaxis]}
 
     async def _begin_anew(self, turn: Turn) -> None:
         """A simulator began anew: what it told the bus last may be news to the learner."""

@@ -26,6 +26,7 @@ from services.simulator.rollout import Rollout
 from services.trainer.learner import Learner
 from services.trainer.lockstep import Lockstep, rollout_name
 from services.trainer.network import configure_threads
+from tests.bench.learner_time_to_lap import seen
 from tests.servers import NatsServer, S3Server, ServerSettings
 from tests.service_process import ServiceProcess
 
@@ -59,7 +60,7 @@ def in_one_process(spec: RunSpec, learner: Learner, number: int) -> float:
         goal, began = learner.state.updates + UPDATES, time.perf_counter()
         learner.begin_rollout()
         while learner.state.updates < goal:
-            decision = learner.act(rollout.observations(), rollout.steps)
+            decision = learner.act(seen(rollout.observations()), rollout.steps)
             rollout.step(decision.actions, decision.episodes, decision.iteration)
         return time.perf_counter() - began
 
@@ -75,7 +76,7 @@ async def over_the_bus(
     goal, began = learner.state.updates + UPDATES, time.perf_counter()
     learner.begin_rollout()
     while learner.state.updates < goal:
-        decision = await asyncio.to_thread(learner.act, turn.observations, turn.steps)
+        decision = await asyncio.to_thread(learner.act, seen(turn.observations), turn.steps)
         lockstep.reply(turn, decision.actions, decision.episodes, decision.iteration)
         turn = await lockstep.turn()
     return time.perf_counter() - began

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +25,7 @@ from libs.common.deepracer.run_spec import RaceSpec, RunSpec
 from libs.common.events import CarStep
 from libs.common.tracks import Track, load_built_in, parse_npy
 from services.simulator.time_trial import CarOutcome, TimeTrial
+from services.trainer.architecture import Observations
 from services.trainer.learner import Learner
 from services.trainer.network import configure_threads
 
@@ -78,6 +80,11 @@ class Course:
         return trial.finish_step([centre_line_reward(params) for params in trial.reward_params()])
 
 
+def seen(images: NDArray[np.uint8]) -> Observations:
+    """Images (cars, height, width) as the learner takes them."""
+    return {"FRONT_FACING_CAMERA": images[..., np.newaxis]}
+
+
 def centre_line_reward(params: dict[str, float]) -> float:
     """The steps of DeepRacer's first example."""
     for fraction, reward in BANDS:
@@ -91,7 +98,7 @@ def evaluate(learner: Learner, course: Course, seed: int) -> int:
     trial = course.trial(range(seed, seed + TRIALS))
     laps: dict[int, bool] = {}
     while len(laps) < TRIALS:
-        actions = np.argmax(learner.action_probabilities(trial.observations), axis=1)
+        actions = np.argmax(learner.exported_policy(seen(trial.observations)), axis=1)
         for car, outcome in enumerate(course.drive(trial, actions)):
             if outcome.done:
                 laps.setdefault(car, outcome.status == "lap_complete")
@@ -104,7 +111,7 @@ def rollouts(learner: Learner, course: Course, spec: RunSpec) -> Iterator[bool]:
     trial = course.trial(range(spec.seed, spec.seed + cars))
     steps: Sequence[CarStep] = ()
     while True:
-        decision = learner.act(trial.observations, steps)
+        decision = learner.act(seen(trial.observations), steps)
         yield decision.ended is not None
         outcomes = course.drive(trial, decision.actions)
         steps = [as_step(outcome) for outcome in outcomes]

@@ -156,11 +156,6 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("an unknown sensor", {"action_space": FIVE, "sensor": ["RADAR"]}, "got 'RADAR'"),
     ("a sensor of text", {"action_space": FIVE, "sensor": "LIDAR"}, "accepted: a list of names"),
     (
-        "a network that is not supported yet",
-        {"action_space": FIVE, "neural_network": "DEEP_CONVOLUTIONAL_NETWORK_DEEP"},
-        "this network is not supported yet",
-    ),
-    (
         "an unknown network",
         {"action_space": FIVE, "neural_network": "RESNET"},
         "got 'RESNET'; accepted: DEEP_CONVOLUTIONAL_NETWORK_SHALLOW",

@@ -5,22 +5,25 @@ import pytest
 import tensorflow as tf
 
 from libs.common.errors import InvalidInput
+from services.trainer.architecture import Blueprint
 from services.trainer.checkpoint import (
     checkpoint_name,
     checkpoint_number,
     read_checkpoint,
     write_checkpoint,
 )
-from services.trainer.frozen import INPUT_NODE, OUTPUT_NODE, freeze_policy, frozen_probabilities
+from services.trainer.frozen import OUTPUT_NODE, freeze_policy, input_node, run_frozen
 from services.trainer.network import ActorCritic
 
 SIZE = 36
+CAMERA = "FRONT_FACING_CAMERA"
+SHALLOW = Blueprint("DEEP_CONVOLUTIONAL_NETWORK_SHALLOW", {CAMERA: (SIZE, SIZE, 1)}, actions=5)
 NAME = "13_Step-8044.ckpt"
 
 
 @pytest.fixture(scope="module")
 def network():
-    network = ActorCritic(5, seed=1, height_px=SIZE, width_px=SIZE)
+    network = ActorCritic(SHALLOW, seed=1)
     for name, variable in network.variables.items():
         if name.endswith("bias"):
             variable.assign_add(np.linspace(-0.1, 0.1, variable.shape[0]))
@@ -29,17 +32,18 @@ def network():
 
 @pytest.fixture
 def images():
-    return np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE)).astype(np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 1))
+    return {CAMERA: pixels.astype(np.uint8)}
 
 
 def policy(network, images):
-    return tf.nn.softmax(network.logits(network.centre(images))).numpy()
+    return tf.nn.softmax(network.policy(network.centre(images))).numpy()
 
 
 def test_a_checkpoint_comes_back_bit_by_bit(network, tmp_path):
     weights = network.export_weights()
     files = write_checkpoint(tmp_path, NAME, weights)
-    again = read_checkpoint(tmp_path / NAME)
+    again = read_checkpoint(tmp_path / NAME, SHALLOW)
     assert [file.name for file in files] == [
         f"{NAME}.data-00000-of-00001",
         f"{NAME}.index",
@@ -92,7 +96,7 @@ def test_the_slots_of_an_optimiser_and_shared_names_do_no_harm(network, tmp_path
         shape_and_slices=[""] * len(stored),
         tensors=list(stored.values()),
     )
-    again = read_checkpoint(tmp_path / NAME)
+    again = read_checkpoint(tmp_path / NAME, SHALLOW)
     assert all(np.array_equal(again[name], weights[name]) for name in weights)
 
 
@@ -102,12 +106,12 @@ def test_a_truncated_file_is_refused(network, tmp_path, suffix):
     file = tmp_path / f"{NAME}{suffix}"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(InvalidInput, match=f"checkpoint {NAME} can't be read"):
-        read_checkpoint(tmp_path / NAME)
+        read_checkpoint(tmp_path / NAME, SHALLOW)
 
 
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match=f"checkpoint {NAME} can't be read"):
-        read_checkpoint(tmp_path / NAME)
+        read_checkpoint(tmp_path / NAME, SHALLOW)
 
 
 def test_a_checkpoint_of_something_else_is_refused_with_what_it_lacks(tmp_path):
@@ -115,7 +119,7 @@ def test_a_checkpoint_of_something_else_is_refused_with_what_it_lacks(tmp_path):
         prefix=str(tmp_path / NAME), tensor_names=["w"], shape_and_slices=[""], tensors=[[1.0]]
     )
     with pytest.raises(InvalidInput, match="lacks 20 of 20 variables"):
-        read_checkpoint(tmp_path / NAME)
+        read_checkpoint(tmp_path / NAME, SHALLOW)
 
 
 def test_names_carry_the_number_and_the_steps():
@@ -126,19 +130,17 @@ def test_names_carry_the_number_and_the_steps():
 
 
 def test_a_frozen_policy_equals_the_live_one(network, images):
-    frozen = freeze_policy(network.export_weights(), SIZE, SIZE)
-    difference = np.abs(frozen_probabilities(frozen, images) - policy(network, images))
+    frozen = freeze_policy(network.export_weights(), SHALLOW)
+    difference = np.abs(run_frozen(frozen, images) - policy(network, images))
     assert difference.max() <= 1e-5
 
 
 def test_a_frozen_policy_has_deepracers_nodes_and_nothing_younger_than_tensorflow_1(network):
-    definition = tf.compat.v1.GraphDef.FromString(
-        freeze_policy(network.export_weights(), SIZE, SIZE)
-    )
+    definition = tf.compat.v1.GraphDef.FromString(freeze_policy(network.export_weights(), SHALLOW))
     nodes = {node.name: node for node in definition.node}
-    sensor = "FRONT_FACING_CAMERA"
-    assert f"main_level/agent/main/online/network_0/{sensor}/{sensor}" == INPUT_NODE
-    assert nodes[INPUT_NODE].op == "Placeholder"
+    placeholder = f"main_level/agent/main/online/network_0/{CAMERA}/{CAMERA}"
+    assert input_node(CAMERA) == placeholder
+    assert nodes[placeholder].op == "Placeholder"
     assert nodes[OUTPUT_NODE].op == "Softmax"
     multiplications = [node for node in definition.node if node.op == "MatMul"]
     assert [sorted(node.attr) for node in multiplications] == [["T"], ["T"]]
@@ -148,4 +150,4 @@ def test_a_frozen_policy_has_deepracers_nodes_and_nothing_younger_than_tensorflo
 @pytest.mark.parametrize("model", [b"not a graph", b""])
 def test_bytes_that_are_no_policy_are_refused(model, images):
     with pytest.raises(InvalidInput, match="no frozen DeepRacer policy"):
-        frozen_probabilities(model, images)
+        run_frozen(model, images)

@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 
 from libs.common.deepracer.hyperparameters import Hyperparameters
-from services.trainer.network import POLICY_HEAD, VALUE_HEAD, ActorCritic
+from services.trainer.architecture import VALUE_HEAD, Blueprint
+from services.trainer.distributions import distribution_of
+from services.trainer.network import ActorCritic
 from services.trainer.ppo import Diverged, Ppo, fitting_batch_size, generalized_advantages
 from services.trainer.rollout import Rollout, StepEnd
 
 SIZE = 36
+CAMERA = "FRONT_FACING_CAMERA"
+SHALLOW = Blueprint("DEEP_CONVOLUTIONAL_NETWORK_SHALLOW", {CAMERA: (SIZE, SIZE, 1)}, actions=3)
+POLICY_HEAD = SHALLOW.policy_head
 RUNNING, TERMINAL, TRUNCATED, VOID = StepEnd
 
 
@@ -33,16 +38,27 @@ def plain_advantages(rewards, values, ends, discount_factor, gae_lambda):
     return advantages
 
 
-def filled_rollout(rng, rows=8, cars=2, actions=3):
+def pictures(rng, count):
+    return {CAMERA: rng.integers(0, 256, (count, SIZE, SIZE, 1)).astype(np.uint8)}
+
+
+def filled_rollout(rng, rows=8, cars=2, blueprint=SHALLOW):
     """Random experience of a policy that gave all actions the same chance."""
-    rollout = Rollout(rows, cars, actions, SIZE, SIZE)
+    distribution = distribution_of(blueprint.actions, blueprint.continuous)
+    rollout = Rollout(rows, cars, blueprint, distribution)
+    even = np.zeros((cars, distribution.width), np.float32)
+    if blueprint.continuous:
+        even[:, blueprint.actions :] = 1.0
     for _ in range(rows):
-        rollout.see(rng.integers(0, 256, (cars, SIZE, SIZE)).astype(np.uint8))
-        chosen = rng.integers(actions, size=cars).astype(np.int32)
-        rollout.record_choice(chosen, np.full((cars, actions), -np.log(actions), np.float32))
+        rollout.see(pictures(rng, cars))
+        if blueprint.continuous:
+            chosen = rng.normal(size=(cars, blueprint.actions)).astype(np.float32)
+        else:
+            chosen = rng.integers(blueprint.actions, size=cars).astype(np.int32)
+        rollout.record_choice(chosen, distribution.settled(even))
         ends = rng.choice([RUNNING, RUNNING, RUNNING, TERMINAL, TRUNCATED], size=cars)
         rollout.record_outcome(rng.random(cars).astype(np.float32), ends.astype(np.uint8))
-    rollout.see(rng.integers(0, 256, (cars, SIZE, SIZE)).astype(np.uint8))
+    rollout.see(pictures(rng, cars))
     return rollout
 
 
@@ -80,12 +96,12 @@ def test_one_update_of_the_heads_equals_the_same_update_in_numpy(loss_type):
     hyper = Hyperparameters(
         batch_size=16, num_epochs=1, lr=1e-3, beta_entropy=0.02, loss_type=loss_type
     )
-    network = ActorCritic(3, 1, SIZE, SIZE)
+    network = ActorCritic(SHALLOW, 1)
     network.variables[f"{POLICY_HEAD}/kernel"].assign(rng.normal(size=(512, 3)) * 0.1)
     ppo = Ppo(network, hyper)
-    frames = rollout.observations.reshape(-1, SIZE, SIZE)
-    values = ppo.values(frames).reshape(9, 2).astype(np.float64)
-    logits = ppo.logits(frames[:16]).astype(np.float64)
+    frames = rollout.observations[CAMERA].reshape(-1, SIZE, SIZE, 1)
+    values = ppo.values({CAMERA: frames}).reshape(9, 2).astype(np.float64)
+    logits = ppo.policy({CAMERA: frames[:16]}).astype(np.float64)
     before = {name: variable.numpy() for name, variable in network.variables.items()}
 
     report = ppo.update(rollout, np.random.default_rng(0))
@@ -130,7 +146,7 @@ def test_one_update_of_the_heads_equals_the_same_update_in_numpy(loss_type):
 
 def test_a_gradient_is_clipped_to_its_norm():
     """Adam hides a gradient's size except for its epsilon: a tiny norm stops all movement."""
-    network = ActorCritic(3, 1, SIZE, SIZE)
+    network = ActorCritic(SHALLOW, 1)
     before = network.export_weights()
     hyper = Hyperparameters(batch_size=16, num_epochs=1, lr=1e-2, max_grad_norm=1e-12)
     report = Ppo(network, hyper).update(
@@ -146,7 +162,7 @@ def test_void_transitions_are_left_out_of_the_minibatches():
     rollout.ends[:, 1] = VOID
     rollout.rewards[:, 1] = np.nan
     hyper = Hyperparameters(batch_size=4, num_epochs=2)
-    report = Ppo(ActorCritic(3, 1, SIZE, SIZE), hyper).update(rollout, np.random.default_rng(0))
+    report = Ppo(ActorCritic(SHALLOW, 1), hyper).update(rollout, np.random.default_rng(0))
     assert [losses.epoch for losses in report.losses] == [0, 1]
     assert np.isfinite(report.losses[-1].value_loss)
 
@@ -154,6 +170,6 @@ def test_void_transitions_are_left_out_of_the_minibatches():
 def test_a_loss_that_is_no_number_ends_the_run_with_advice():
     rollout = filled_rollout(np.random.default_rng(1))
     rollout.rewards[:] = np.inf
-    ppo = Ppo(ActorCritic(3, 1, SIZE, SIZE), Hyperparameters(batch_size=16, num_epochs=1))
+    ppo = Ppo(ActorCritic(SHALLOW, 1), Hyperparameters(batch_size=16, num_epochs=1))
     with np.errstate(invalid="ignore"), pytest.raises(Diverged, match=r"smaller lr \(it is 0.0003"):
         ppo.update(rollout, np.random.default_rng(0))

@@ -15,7 +15,12 @@ from libs.common.deepracer.syntax import parse_json_object
 from libs.common.errors import InvalidInput
 
 Sensor = Literal["FRONT_FACING_CAMERA"]
-NeuralNetwork = Literal["DEEP_CONVOLUTIONAL_NETWORK_SHALLOW"]
+NeuralNetwork = Literal[
+    "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW",
+    "DEEP_CONVOLUTIONAL_NETWORK",
+    "DEEP_CONVOLUTIONAL_NETWORK_DEEP",
+    "FAST",
+]
 
 
 class DiscreteAction(Strict):

@@ -17,8 +17,13 @@ OLD_FRONT_CAMERA = "OBSERVATION"  # what the one camera was called in 2019
 CAMERAS = (FRONT_CAMERA, OLD_FRONT_CAMERA, "LEFT_CAMERA", "STEREO_CAMERAS")
 LIDARS = ("LIDAR", "SECTOR_LIDAR", "DISCRETIZED_SECTOR_LIDAR")
 
-SHALLOW = "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW"
-NETWORKS = (SHALLOW, "DEEP_CONVOLUTIONAL_NETWORK", "DEEP_CONVOLUTIONAL_NETWORK_DEEP")
+FAST = "FAST"  # ours
+NETWORKS = (
+    "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW",
+    "DEEP_CONVOLUTIONAL_NETWORK",
+    "DEEP_CONVOLUTIONAL_NETWORK_DEEP",
+    FAST,
+)
 ALGORITHMS = ("clipped_ppo", "sac")
 SPACE_TYPES = ("discrete", "continuous")
 
@@ -125,7 +130,10 @@ def _check_sensor(name: str, findings: Findings) -> None:
 
 
 def _check_network(value: Any, findings: Findings) -> None:
-    if value in NETWORKS and value != SHALLOW:
-        findings.refuse("neural_network", value, f"{SHALLOW}; this network is not supported yet")
-    elif value != SHALLOW:
-        findings.refuse("neural_network", value, SHALLOW)
+    if value not in NETWORKS:
+        findings.refuse("neural_network", value, ", ".join(NETWORKS))
+    elif value == FAST:
+        findings.warn(
+            f"neural_network {FAST!r} is for quick experiments here: the car drives it, "
+            "DeepRacer's training does not know it"
+        )
