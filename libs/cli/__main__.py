@@ -35,7 +35,7 @@ for panel, verbs in PANELS.items():
         app.command(rich_help_panel=panel)(verb)
 # What services add: the command line knows no service.
 for added in entry_points(group="slipstream.verbs"):
-    app.add_typer(added.load(), name=added.name, rich_help_panel="The simulator alone")
+    app.add_typer(added.load(), name=added.name, rich_help_panel="Without the stack")
 
 
 def main() -> None:

@@ -4,21 +4,27 @@ Checkpoints as DeepRacer writes them: TensorFlow 1 files with rl_coach's variabl
 A folder holds `13_Step-8044.ckpt.{data-00000-of-00001,index,meta}` for each checkpoint, and two
 small files that name the last one: `.coach_checkpoint` for rl_coach, `checkpoint` for TensorFlow.
 
-DeepRacer's simulation application saves 22 variables: kernels and biases of ten layers in two
-networks, and one `gradients_from_head` rescaler for each network's head. The rescalers are 1 for
-ever (the gradient with respect to them is 0), but a reader of DeepRacer's misses them if absent.
-Adam's moments are not saved, neither there nor here.
+DeepRacer's simulation application saves weights alone: 22 variables of SHALLOW, which are kernels
+and biases of ten layers and one `gradients_from_head` rescaler for each of two networks. The
+rescalers are 1 for ever (the gradient with respect to them is 0), but a reader of DeepRacer's
+misses them if absent. Stock rl_coach wants more, 69 variables: Adam's two slots for each of those,
+the powers of its betas, and the count of its steps. Both forms are written, and either is read.
 """
 
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput
-from services.trainer.architecture import POLICY, VALUE, Blueprint, Weights
+from services.trainer.adam import AdamState
+from services.trainer.architecture import ONLINE, POLICY, VALUE, Blueprint, Weights
+
+Variables = dict[str, NDArray[Any]]
 
 RESCALERS = tuple(f"{trunk}/gradients_from_head_0-0_rescalers" for trunk in (VALUE, POLICY))
 NAME_PATTERN = re.compile(r"(\d+)_Step-(\d+)\.ckpt")
@@ -43,17 +49,22 @@ def checkpoint_number(name: str) -> int:
     return int(match[1])
 
 
-def write_checkpoint(folder: Path, name: str, weights: Weights) -> tuple[Path, ...]:
+def write_checkpoint(
+    folder: Path, name: str, weights: Weights, adam: AdamState | None = None
+) -> tuple[Path, ...]:
     """
     Write one checkpoint, and name it as the folder's last.
 
     Args:
         weights: as `ActorCritic.export_weights` gives them.
+        adam: makes the checkpoint complete, as stock rl_coach restores it.
 
     Returns:
         Its three files: data, index, meta.
     """
-    variables = {**weights, **{name: np.ones((), np.float32) for name in RESCALERS}}
+    variables: Variables = {**weights, **{name: np.ones((), np.float32) for name in RESCALERS}}
+    if adam is not None:
+        variables |= _optimiser_variables(variables, adam)
     names = sorted(variables)
     tf.raw_ops.SaveV2(
         prefix=str(folder / name),
@@ -61,13 +72,29 @@ def write_checkpoint(folder: Path, name: str, weights: Weights) -> tuple[Path, .
         shape_and_slices=[""] * len(names),
         tensors=[tf.constant(variables[each]) for each in names],
     )
-    shapes = tuple((each, variables[each].shape) for each in names)
-    (folder / f"{name}.meta").write_bytes(_meta_graph(shapes))
+    kinds = tuple((each, variables[each].shape, variables[each].dtype.name) for each in names)
+    (folder / f"{name}.meta").write_bytes(_meta_graph(kinds))
+    name_last(folder, name)
+    return tuple(folder / f"{name}{suffix}" for suffix in SUFFIXES)
+
+
+def name_last(folder: Path, name: str) -> None:
+    """Write the two small files that name a folder's last checkpoint."""
     (folder / ".coach_checkpoint").write_text(name, "utf-8")
     (folder / "checkpoint").write_text(
         f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n', "utf-8"
     )
-    return tuple(folder / f"{name}{suffix}" for suffix in SUFFIXES)
+
+
+def _optimiser_variables(variables: Variables, adam: AdamState) -> Variables:
+    """Rl_coach makes its optimiser in the network's scope: the slots' names begin with it twice."""
+    powers = dict(zip(("beta1_power", "beta2_power"), adam.powers, strict=True))
+    added: Variables = {f"{ONLINE}/{name}": np.asarray(each) for name, each in powers.items()}
+    added[f"{ONLINE}/global_step"] = np.asarray(adam.steps, np.int64)
+    for slot, kept in (("Adam", adam.moments), ("Adam_1", adam.squares)):
+        for name, array in variables.items():
+            added[f"{ONLINE}/{name}/{slot}"] = kept.get(name, np.zeros_like(array))
+    return added
 
 
 def read_checkpoint(prefix: Path, blueprint: Blueprint) -> Weights:
@@ -106,13 +133,13 @@ def _wanted_names(prefix: Path, stored: dict[str, str], blueprint: Blueprint) ->
 
 
 @lru_cache(maxsize=8)
-def _meta_graph(shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> bytes:
+def _meta_graph(kinds: tuple[tuple[str, tuple[int, ...], str], ...]) -> bytes:
     """A graph of these variables and their saver, from which TensorFlow 1 can restore them."""
     v1 = tf.compat.v1
     with tf.Graph().as_default() as graph:
-        for name, shape in shapes:
+        for name, shape, kind in kinds:
             v1.get_variable(
-                name, shape, tf.float32, initializer=v1.zeros_initializer(), use_resource=False
+                name, shape, kind, initializer=v1.zeros_initializer(), use_resource=False
             )
         saver = v1.train.Saver(v1.global_variables())
         meta = v1.train.export_meta_graph(

@@ -61,6 +61,11 @@ class CheckpointStore:
         await self._forget_old()
         return checkpoint
 
+    @property
+    def newest(self) -> CheckpointRef | None:
+        """The checkpoint that was stored last."""
+        return self._kept[-1] if self._kept else None
+
     def has(self, number: int) -> bool:
         """Whether a checkpoint of this number is in the store."""
         return any(kept.number == number for kept in self._kept)

@@ -39,7 +39,7 @@ from services.trainer.episodes import EpisodeNumbers
 from services.trainer.exploration import exploration_of
 from services.trainer.frozen import freeze_policy
 from services.trainer.network import ActorCritic
-from services.trainer.ppo import Ppo
+from services.trainer.ppo import Diverged, Ppo
 from services.trainer.progress import Activity, IterationMeter, LearnerState, reached_limit
 from services.trainer.rollout import Rollout, StepEnd
 
@@ -219,17 +219,27 @@ class Learner:
         """
         self.adopt_weights(read_checkpoint(prefix, self._blueprint))
 
-    def save(self, folder: Path) -> SavedCheckpoint:
-        """Write checkpoint, frozen policy and counters; the number is that of the iterations."""
+    def save(self, folder: Path, *, complete: bool = False) -> SavedCheckpoint:
+        """
+        Write checkpoint, frozen policy and counters; the number is that of the iterations.
+
+        A `complete` checkpoint has the optimiser's state as well, and is three times as large.
+
+        Raises:
+            Diverged: there are weights that are no finite numbers; nothing was written.
+        """
         number, env_steps = self._state.iteration, self._state.env_steps
         weights = self.export_weights()
+        if not all(np.isfinite(array).all() for array in weights.values()):
+            raise Diverged("weights are no longer finite numbers")
         name = checkpoint_name(number, env_steps)
         state, policy = _state_path(folder, number), folder / f"model_{number}.pb"
         folder.mkdir(parents=True, exist_ok=True)
         self._state.episode_gaps = self._numbers.gaps
         state.write_text(self._state.model_dump_json(), "utf-8")
         policy.write_bytes(freeze_policy(weights, self._blueprint))
-        files = write_checkpoint(folder, name, weights)
+        adam = self._ppo.adam_state() if complete else None
+        files = write_checkpoint(folder, name, weights, adam)
         return SavedCheckpoint(name, number, env_steps, files, policy, state)
 
     def restore(self, folder: Path, name: str) -> None:

@@ -27,3 +27,4 @@ class LearnerReport(Value):
 
     outcome: Outcome
     reason: str
+    diverged: bool = False  # its learning blew up

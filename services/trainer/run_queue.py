@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from libs.common.bus import Bus
 from libs.common.deepracer import layout
 from libs.common.deepracer.run_spec import RunSpec
-from libs.common.deepracer.support import check_supported
+from libs.common.deepracer.support import check_start, check_supported
 from libs.common.errors import Conflict, NotFound
 from libs.common.events import CheckpointRef, ObjectRef, RunDeleted, TrackRef
 from libs.common.objects import ObjectStore
@@ -114,6 +114,7 @@ class RunQueue:
     async def _start(self, spec: RunSpec) -> CheckpointRef | None:
         if spec.start is None:
             return None
+        check_start(spec, (await self._table.get(spec.start.run)).spec)
         return await self._models.checkpoint(spec.start.run, spec.start.checkpoint)
 
     async def _store(self, record: RunRecord) -> RunRecord:

@@ -34,6 +34,7 @@ from services.trainer.judge import Judge
 from services.trainer.learner import Decision, Learner, SavedCheckpoint
 from services.trainer.lockstep import Lockstep, Turn, rollout_name
 from services.trainer.order import LearnerOrder, LearnerReport
+from services.trainer.ppo import Diverged
 
 SILENCE_S = 20.0
 """When no simulator asks for so long, their rollout is given to others."""
@@ -79,7 +80,7 @@ class Training:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
             await self._save_last(report)
-            return report
+            return self._with_last_good(report)
 
     # -- the beginning ---------------------------------------------------------------------
 
@@ -222,6 +223,18 @@ class Training:
         saved = await self._in_thread(self._learner.save, folder)
         await self._store.keep(saved, number)
 
+    def _with_last_good(self, report: LearnerReport) -> LearnerReport:
+        """Where learning blew up, what there is to go on from."""
+        if not report.diverged:
+            return report
+        newest = self._store.newest
+        advice = (
+            "no checkpoint was stored before"
+            if newest is None
+            else f"the last good checkpoint is {newest.name}: a new run can start from it"
+        )
+        return report.model_copy(update={"reason": f"{report.reason}; {advice}"})
+
     def _is_ours(self, rollout_id: str) -> bool:
         return rollout_id.startswith(f"{self._order.run_id}.{self._order.attempt}.")
 
@@ -242,6 +255,7 @@ def _failure_of(tasks: list[asyncio.Task[None]]) -> LearnerReport:
             continue
         error = task.exception()
         if isinstance(error, PlatformError) and not isinstance(error, Unavailable):
-            return LearnerReport(outcome="failed", reason=str(error))
+            diverged = isinstance(error, Diverged)
+            return LearnerReport(outcome="failed", reason=str(error), diverged=diverged)
         task.result()
     raise RuntimeError("a task of the training ended by itself")

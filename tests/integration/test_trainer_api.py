@@ -470,6 +470,11 @@ def test_a_start_from_a_run_without_checkpoints_is_refused(client: httpx.Client,
     text = refused_folder(client, **{"run.yaml": "track: oval\nstart: {run: nobody}\n"})
     assert "'nobody'" in text
     queue(client, name, notes="refuse")
+    text = refused_folder(client, **{"run.yaml": f"track: oval\nstart: {{run: {name}}}\n"})
+    assert "no checkpoint" in text
+    other = json.dumps({"action_space": ACTIONS, "neural_network": "FAST"})
+    files = {"run.yaml": f"track: oval\nstart: {{run: {name}}}\n", "model_metadata.json": other}
+    assert "the neural_network of run" in refused_folder(client, **files)
     wait_for_status(client, name, "failed")
     assert "no checkpoint" in refusal(client.post(f"/runs/{name}/clone", json={}), 409)
 

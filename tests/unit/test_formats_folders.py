@@ -20,7 +20,7 @@ from libs.common.deepracer.folder import (
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.run_file import RunFile
 from libs.common.deepracer.run_spec import RunSpec
-from libs.common.deepracer.support import check_supported
+from libs.common.deepracer.support import check_start, check_supported
 from libs.common.deepracer.worlds import track_of_world
 from libs.common.errors import InvalidInput, NotFound, TooLarge
 from libs.common.tracks import built_in_names
@@ -489,6 +489,27 @@ def test_the_learner_says_that_it_takes_no_continuous_actions_yet() -> None:
     spec = read_run_directory(MODELS / "continuous").value
     with pytest.raises(InvalidInput, match="accepted by the learner: discrete actions"):
         check_supported(spec)
+
+
+def test_a_minibatch_that_no_rollout_fills_is_refused() -> None:
+    spec = read_run_directory(MODELS / "starter").value
+    hyperparameters = spec.hyperparameters.model_copy(update={"horizon": 4})
+    with pytest.raises(
+        InvalidInput, match="batch_size: got 64; accepted: up to 32, the steps of 8"
+    ):
+        check_supported(spec.model_copy(update={"hyperparameters": hyperparameters}))
+
+
+def test_a_start_from_another_network_is_refused_with_every_difference() -> None:
+    spec = read_run_directory(MODELS / "starter").value
+    check_start(spec, spec)
+    with pytest.raises(InvalidInput) as refused:
+        check_start(spec, read_run_directory(MODELS / "continuous").value)
+    assert refused.value.problems == [
+        "start: the action_space_type of run 'continuous' is 'continuous'; accepted: that of this "
+        "run, 'discrete'",
+        "start: the number of actions of run 'continuous' is 2; accepted: that of this run, 5",
+    ]
 
 
 def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

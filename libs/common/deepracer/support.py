@@ -1,5 +1,6 @@
 """What today's learner takes of all that a run folder can say."""
 
+from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.metadata import ContinuousActionSpace
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
@@ -23,5 +24,47 @@ def check_supported(spec: RunSpec) -> None:
             f"model_metadata.json: training_algorithm: got {spec.metadata.training_algorithm!r}; "
             "accepted by the learner: 'clipped_ppo'"
         )
+    problems += _batch_problems(spec.hyperparameters)
     if problems:
         raise InvalidInput(problems)
+
+
+def check_start(spec: RunSpec, source: RunSpec) -> None:
+    """
+    Refuse to begin with weights of a run whose network is another one.
+
+    Raises:
+        InvalidInput: each difference, with what is accepted.
+    """
+    asked, given = _network_of(spec), _network_of(source)
+    problems = [
+        f"start: the {what} of run {source.name!r} is {given[what]!r}; accepted: that of this run, "
+        f"{asked[what]!r}"
+        for what in asked
+        if asked[what] != given[what]
+    ]
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _network_of(spec: RunSpec) -> dict[str, object]:
+    """What the shapes of a network's weights depend on."""
+    metadata = spec.metadata
+    space = metadata.action_space
+    return {
+        "neural_network": metadata.neural_network,
+        "sensor": sorted(metadata.sensor),
+        "action_space_type": metadata.action_space_type,
+        "number of actions": len(space) if isinstance(space, tuple) else 2,
+    }
+
+
+def _batch_problems(hyperparameters: Hyperparameters) -> list[str]:
+    """With a horizon it is known how many steps there are to make minibatches of."""
+    cars, horizon = hyperparameters.cars, hyperparameters.horizon
+    if horizon is None or hyperparameters.batch_size <= cars * horizon:
+        return []
+    return [
+        f"hyperparameters.json: batch_size: got {hyperparameters.batch_size}; accepted: up to "
+        f"{cars * horizon}, the steps of {cars} cars over a horizon of {horizon}"
+    ]
