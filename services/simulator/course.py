@@ -36,6 +36,7 @@ class Course(NamedTuple):
     waypoints: FloatArray  # (2, m, 2)
     distances_m: FloatArray  # (2, m)
     widths_m: FloatArray  # (2, m)
+    headings_rad: FloatArray  # (2, m - 1) of the segments
     closed: bool
     edges: FloatArray  # (e, 4) x, y of both ends
     bands: IntArray  # (b + 1,) where each band's edges begin in `band_edges`
@@ -53,6 +54,7 @@ def survey(track: Track) -> Course:
         waypoints=np.stack([way.waypoints for way in ways]),
         distances_m=np.stack([way.distances_m for way in ways]),
         widths_m=np.stack([way.widths_m for way in ways]),
+        headings_rad=np.stack([way.segment_headings_rad for way in ways]),
         closed=track.closed,
         edges=edges,
         bands=bands,

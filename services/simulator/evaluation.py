@@ -1,5 +1,6 @@
 """Driving an exported policy, greedily, to see what it is worth."""
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,9 @@ from libs.common.events import EpisodeEnded, EvaluatePolicy, TrialResult
 from libs.common.reward.process import RewardProcess
 from libs.common.tracks import Track
 from services.simulator.policy import ExportedPolicy
-from services.simulator.reward_params import fixed_params
+from services.simulator.race import EndedEpisode, Race, StepResult
 from services.simulator.rollout import discrete_commands
-from services.simulator.time_trial import CarOutcome, TimeTrial
+from services.simulator.rules import STATUSES
 
 
 def drive_trials(
@@ -31,18 +32,17 @@ def drive_trials(
             f"{command.checkpoint} has {policy.actions} actions, its metadata {len(steering_rad)}"
         )
     seeds = range(command.seed, command.seed + command.trials)
-    trial = TimeTrial(track, command.race, command.metadata.version, seeds)
-    constants = fixed_params(track, command.race.direction == "clockwise")
+    race = Race(track, command.race, command.metadata.version, seeds)
     started_at_s, driving = time.time(), set(range(command.trials))
-    with RewardProcess(command.reward_function, constants) as reward:
+    with RewardProcess(command.reward_function, race.fixed_params(0)) as reward:
         while driving:
-            actions = policy.probabilities(trial.observations).argmax(axis=1)
-            trial.step(steering_rad[actions], speed_mps[actions], actions)
-            outcomes = trial.finish_step(reward.rewards(trial.measured_params()))
-            for car in sorted(driving):
-                if outcomes[car].done:  # the car drives on, but what it does counts no more
-                    driving.discard(car)
-                    yield _episode(command, track, car, outcomes[car], started_at_s)
+            actions = policy.probabilities(race.observations).argmax(axis=1)
+            race.step(steering_rad[actions], speed_mps[actions], actions)
+            result = race.finish_step(reward.rewards(race.measured_params()))
+            for ended in result.ended:
+                if ended.car in driving:  # it drives on, but what it does counts no more
+                    driving.discard(ended.car)
+                    yield _episode(command, track, ended, result, started_at_s)
 
 
 def result_of(episode: EpisodeEnded) -> TrialResult:
@@ -59,9 +59,14 @@ def result_of(episode: EpisodeEnded) -> TrialResult:
 
 
 def _episode(
-    command: EvaluatePolicy, track: Track, car: int, outcome: CarOutcome, started_at_s: float
+    command: EvaluatePolicy,
+    track: Track,
+    ended: EndedEpisode,
+    result: StepResult,
+    started_at_s: float,
 ) -> EpisodeEnded:
-    assert outcome.columns is not None  # set where done
+    car = ended.car
+    lap_s = float(result.lap_s[car])
     return EpisodeEnded(
         id=EpisodeEnded.trial_id(command.evaluation_id, car),
         run_id=command.run_id,
@@ -74,11 +79,11 @@ def _episode(
         checkpoint=command.checkpoint,
         track=command.track.name,
         track_length_m=track.length_m,
-        status=outcome.status,
-        reward=outcome.episode_reward,
-        progress_pct=outcome.progress_pct,
-        steps=outcome.steps,
-        lap_s=outcome.lap_s,
+        status=STATUSES[result.status[car]],
+        reward=float(result.episode_reward[car]),
+        progress_pct=float(result.progress_pct[car]),
+        steps=int(result.steps[car]),
+        lap_s=None if math.isnan(lap_s) else lap_s,
         started_at_s=started_at_s,
-        columns=outcome.columns,
+        columns=ended.columns,
     )

@@ -5,8 +5,10 @@ Angles are degrees here and only here. Some never change while a car drives one 
 track; the others are measured at every step.
 """
 
-import math
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from libs.common.tracks import Track
 from services.simulator.vehicle import CONTROL_HZ, Cars
@@ -38,31 +40,55 @@ def fixed_params(track: Track, clockwise: bool) -> Params:
     }
 
 
-def measured_params(cars: Cars, steering_rad: list[float], speed_mps: list[float]) -> list[Params]:
+def measured_params(
+    cars: Cars, steering_rad: NDArray[np.float64], speed_mps: NDArray[np.float64]
+) -> list[Params]:
     """What each car's last step led to; steering (radians) and speed are the commanded ones."""
-    assert cars.dtype.names is not None
-    states = (dict(zip(cars.dtype.names, values, strict=True)) for values in cars.tolist())
     return [
-        _measure(state, angle, speed)
-        for state, angle, speed in zip(states, steering_rad, speed_mps, strict=True)
+        {
+            "all_wheels_on_track": wheels_on == WHEELS,
+            "x": x_m,
+            "y": y_m,
+            "heading": heading_deg,
+            "distance_from_center": abs(offset_m),
+            "projection_distance": distance_m,
+            "progress": progress_pct,
+            "steps": float(steps),
+            "speed": speed,
+            "steering_angle": steering_deg,
+            "track_width": width_m,
+            "closest_waypoints": [segment, segment + 1],
+            "is_left_of_center": offset_m > 0,
+            "is_offtrack": wheels_on == 0,
+            "sim_time": steps / CONTROL_HZ,
+        }
+        # Column by column: an array becomes a list far faster than its elements one by one.
+        for (
+            wheels_on,
+            x_m,
+            y_m,
+            heading_deg,
+            offset_m,
+            distance_m,
+            progress_pct,
+            steps,
+            speed,
+            steering_deg,
+            width_m,
+            segment,
+        ) in zip(
+            cars["wheels_on"].tolist(),
+            cars["front_x_m"].tolist(),
+            cars["front_y_m"].tolist(),
+            np.degrees(cars["heading_rad"]).tolist(),
+            cars["offset_m"].tolist(),
+            cars["distance_m"].tolist(),
+            cars["progress_pct"].tolist(),
+            cars["steps"].tolist(),
+            speed_mps.tolist(),
+            np.degrees(steering_rad).tolist(),
+            cars["width_m"].tolist(),
+            cars["segment"].tolist(),
+            strict=True,
+        )
     ]
-
-
-def _measure(car: Params, steering_rad: float, speed_mps: float) -> Params:
-    return {
-        "all_wheels_on_track": car["wheels_on"] == WHEELS,
-        "x": car["front_x_m"],
-        "y": car["front_y_m"],
-        "heading": math.degrees(car["heading_rad"]),
-        "distance_from_center": abs(car["offset_m"]),
-        "projection_distance": car["distance_m"],
-        "progress": car["progress_pct"],
-        "steps": float(car["steps"]),
-        "speed": speed_mps,
-        "steering_angle": math.degrees(steering_rad),
-        "track_width": car["width_m"],
-        "closest_waypoints": [car["segment"], car["segment"] + 1],
-        "is_left_of_center": car["offset_m"] > 0,
-        "is_offtrack": car["wheels_on"] == 0,
-        "sim_time": car["steps"] / CONTROL_HZ,
-    }

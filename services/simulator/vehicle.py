@@ -48,6 +48,8 @@ CAR = np.dtype(
         ("gained_m", np.float64),  # of it in the last step
         ("progress_pct", np.float64),  # share of the lap, 0..100
         # the episode so far
+        ("episode", np.int64),  # the car's own count, from 0
+        ("episode_reward", np.float64),
         ("steps", np.int64),
         ("still_steps", np.int64),
         ("backward_steps", np.int64),

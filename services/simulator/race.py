@@ -1,0 +1,234 @@
+"""
+A batch of cars driving by DeepRacer's rules, each alone on its own copy of the track.
+
+Arrays in, arrays out: nothing is done car by car in Python but for cars whose episode ended. One
+camera step is always
+
+    race.step(steering_rad, speed_mps, actions)
+    params = race.reward_params()  # only where a reward function asks for them
+    result = race.finish_step(rewards)
+
+after which `race.observations` shows the new state; cars whose episode ended are at their next
+start by then. What a car does depends on its seed and its commands alone, never on the others.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from libs.common.deepracer.run_spec import RaceSpec
+from libs.common.errors import InvalidInput
+from libs.common.events import StepColumns
+from libs.common.tracks import Track
+from services.simulator import rules
+from services.simulator.camera import NETWORK_CAMERA, make_camera, render_car, render_cars
+from services.simulator.course import measure_cars, survey
+from services.simulator.episode_log import NO_ACTION, Commands, EpisodeLog, Rows, as_columns
+from services.simulator.reward_params import Params, fixed_params, measured_params
+from services.simulator.starts import begin_episodes, plan_starts
+from services.simulator.vehicle import CAR, CONTROL_HZ, drive_cars, dynamics_for
+from services.simulator.world import World, draw_world
+
+MAX_CARS = 4096
+FEWEST_CARS_A_THREAD = 8  # handing fewer to another thread costs more than it saves
+
+
+class EndedEpisode(NamedTuple):
+    """An episode that the last step ended."""
+
+    car: int
+    rows: Rows  # (steps + 1,) `STEP`, the first for its start
+
+    @property
+    def columns(self) -> StepColumns:
+        """Its steps as they travel on the bus."""
+        return as_columns(self.rows)
+
+
+class StepResult(NamedTuple):
+    """What one step led to; arrays are (cars,) and the caller's to keep."""
+
+    reward: NDArray[np.float64]
+    done: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]  # done by the step limit, not by what the car did
+    status: NDArray[np.int64]  # code, see `rules.STATUSES`
+    episode: NDArray[np.int64]  # each car's own count, from 0
+    steps: NDArray[np.int64]
+    progress_pct: NDArray[np.float64]
+    episode_reward: NDArray[np.float64]
+    lap_s: NDArray[np.float64]  # nan where no lap was completed
+    ended: list[EndedEpisode]  # of the cars that are done, in their order
+
+    @property
+    def arrays(self) -> tuple[NDArray[np.generic], ...]:
+        """All but `ended`, in their order."""
+        return self[:-1]
+
+
+class CarState(NamedTuple):
+    """Where a car is, for viewers."""
+
+    x_m: float
+    y_m: float
+    heading_rad: float
+    speed_mps: float
+    progress_pct: float
+    episode: int
+
+
+class Race:
+    """
+    One car for each seed on a track; see `plan_starts` for where its episodes begin.
+
+    With `threads` above 1 large batches are shared out among so many threads; what a car does is
+    the same to the bit however many there are.
+    """
+
+    def __init__(
+        self,
+        track: Track,
+        race: RaceSpec,
+        version: str,
+        seeds: Sequence[int],
+        *,
+        world: World | None = None,
+        threads: int = 1,
+    ) -> None:
+        """Raises `InvalidInput` for more cars than it takes, or none."""
+        if not 1 <= len(seeds) <= MAX_CARS:
+            raise InvalidInput(f"got {len(seeds)} cars; accepted: 1 to {MAX_CARS}")
+        self.track = track
+        self._race = race
+        self._dynamics = dynamics_for(version)
+        self._course = survey(track)
+        self._world = draw_world(track) if world is None else world
+        ways = (track, track.reversed())
+        self._fixed = tuple(fixed_params(way, bool(row)) for row, way in enumerate(ways))
+        self._cars = np.zeros(len(seeds), CAR)
+        self._starts = plan_starts(track, race, seeds)
+        self._commands = _idle(len(seeds))
+        self._has_actions = False
+        self._log = EpisodeLog(len(seeds))
+        shape = (len(seeds), NETWORK_CAMERA.height, NETWORK_CAMERA.width)
+        self.observations: NDArray[np.uint8] = np.zeros(shape, np.uint8)
+        self._parts = _share_out(len(seeds), threads)
+        self._crew = ThreadPoolExecutor(len(self._parts)) if len(self._parts) > 1 else None
+        self._begin_episodes(np.arange(len(seeds)))
+        self._in_parts(self._render)
+
+    @property
+    def cars(self) -> int:
+        """Number of cars."""
+        return len(self._cars)
+
+    def step(
+        self, steering_rad: ArrayLike, speed_mps: ArrayLike, actions: ArrayLike | None = None
+    ) -> None:
+        """
+        Drive all cars for one camera period.
+
+        Args:
+            steering_rad: (cars,) commanded angles, + = left.
+            speed_mps: (cars,) commanded speeds.
+            actions: (cars,) indices in a discrete action space; None for continuous actions.
+        """
+        self._commands.steering_rad[:] = steering_rad
+        self._commands.speed_mps[:] = speed_mps
+        self._has_actions = actions is not None
+        self._commands.actions[:] = NO_ACTION if actions is None else actions
+        self._in_parts(self._advance)
+
+    def reward_params(self) -> list[Params]:
+        """The whole `params` of each car's reward function after `step`."""
+        measured = self.measured_params()
+        return [{**self.fixed_params(car), **values} for car, values in enumerate(measured)]
+
+    def fixed_params(self, car: int) -> Params:
+        """The part of a car's `params` that holds while it drives one way round."""
+        return self._fixed[int(self._cars["course"][car])]
+
+    def measured_params(self) -> list[Params]:
+        """The part of each car's `params` that changes with every step."""
+        params = measured_params(self._cars, *self._commands[:2])
+        if self._has_actions:
+            for values, action in zip(params, self._commands.actions.tolist(), strict=True):
+                values["action"] = action
+        return params
+
+    def finish_step(self, rewards: ArrayLike) -> StepResult:
+        """Record the step with its rewards (cars,), restart cars that ended, take pictures."""
+        values = np.array(rewards, dtype=np.float64).reshape(self.cars)
+        self._log.record(self._cars, self._commands, values)
+        result = self._conclude(values)
+        ended = np.flatnonzero(result.done)
+        if len(ended):
+            self._cars["episode"][ended] += 1
+            self._begin_episodes(ended)
+        self._in_parts(self._render)
+        return result
+
+    def poses(self) -> list[CarState]:
+        """Where all cars are; `x_m`, `y_m` is the point that logs record."""
+        fields = ("front_x_m", "front_y_m", "heading_rad", "speed_mps", "progress_pct", "episode")
+        return [CarState(*values) for values in self._cars[list(fields)].tolist()]
+
+    def frame(self, car: int, width: int = 320, height: int = 240) -> NDArray[np.uint8]:
+        """(height, width) grey picture of what a car sees, for people."""
+        image = np.empty((height, width), np.uint8)
+        render_car(self._cars[car], self._world, make_camera(width, height), image)
+        return image
+
+    def _in_parts(self, work: Callable[[slice], None]) -> None:
+        """Do some work for all cars, shared out among the threads."""
+        if self._crew is None:
+            work(self._parts[0])
+        else:
+            list(self._crew.map(work, self._parts))
+
+    def _advance(self, part: slice) -> None:
+        cars, (steering_rad, speed_mps, _) = self._cars[part], self._commands
+        drive_cars(cars, steering_rad[part], speed_mps[part], self._dynamics)
+        measure_cars(cars, self._course)
+        rules.judge_cars(cars, self.track.length_m, self._race.max_steps)
+
+    def _render(self, part: slice) -> None:
+        render_cars(self._cars[part], self._world, NETWORK_CAMERA, self.observations[part])
+
+    def _conclude(self, rewards: NDArray[np.float64]) -> StepResult:
+        cars, status = self._cars, self._cars["status"].copy()
+        steps, done = cars["steps"].copy(), status != rules.IN_PROGRESS
+        return StepResult(
+            reward=rewards,
+            done=done,
+            truncated=status == rules.TIME_UP,
+            status=status,
+            episode=cars["episode"].copy(),
+            steps=steps,
+            progress_pct=cars["progress_pct"].copy(),
+            episode_reward=cars["episode_reward"].copy(),
+            lap_s=np.where(status == rules.LAP_COMPLETE, steps / CONTROL_HZ, np.nan),
+            ended=[
+                EndedEpisode(car, self._log.steps(car, steps[car]))
+                for car in np.flatnonzero(done).tolist()
+            ],
+        )
+
+    def _begin_episodes(self, indices: NDArray[np.int64]) -> None:
+        """Put cars at the start of their present episodes."""
+        begin_episodes(self._cars, indices, self._starts, self._course)
+        self._log.begin(self._cars, indices)
+
+
+def _idle(cars: int) -> Commands:
+    """Commands of cars that stand still."""
+    return Commands(np.zeros(cars), np.zeros(cars), np.full(cars, NO_ACTION))
+
+
+def _share_out(cars: int, threads: int) -> list[slice]:
+    """Even runs of cars, one for each thread that is worth it."""
+    parts = max(1, min(threads, cars // FEWEST_CARS_A_THREAD))
+    bounds = [cars * part // parts for part in range(parts + 1)]
+    return [slice(*pair) for pair in zip(bounds, bounds[1:], strict=False)]
