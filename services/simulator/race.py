@@ -1,5 +1,5 @@
 """
-A batch of cars driving by DeepRacer's rules, each alone on its own copy of the track.
+A batch of cars driving by DeepRacer's rules, in arenas: copies of the track that share nothing.
 
 Arrays in, arrays out: nothing is done car by car in Python but for cars whose episode ended. One
 camera step is always
@@ -9,7 +9,8 @@ camera step is always
     result = race.finish_step(rewards)
 
 after which `race.observations` shows the new state; cars whose episode ended are at their next
-start by then. What a car does depends on its seed and its commands alone, never on the others.
+start by then. What the cars of an arena do depends on their seeds and their commands alone, never
+on other arenas, on threads or on how many cars there are.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,11 +25,19 @@ from libs.common.errors import InvalidInput
 from libs.common.events import StepColumns
 from libs.common.tracks import Track
 from services.simulator import rules
+from services.simulator.bodies import Bodies
 from services.simulator.camera import NETWORK_CAMERA, make_camera, render_car, render_cars
 from services.simulator.course import measure_cars, survey
 from services.simulator.episode_log import NO_ACTION, Commands, EpisodeLog, Rows, as_columns
-from services.simulator.reward_params import Params, fixed_params, measured_params
+from services.simulator.resets import hold_paused_cars, make_room, put_back_cars
+from services.simulator.reward_params import (
+    Params,
+    fixed_params,
+    measured_params,
+    object_params,
+)
 from services.simulator.starts import begin_episodes, plan_starts
+from services.simulator.traffic import LEARNERS, NO_TRAFFIC, Traffic, plan_traffic
 from services.simulator.vehicle import CAR, CONTROL_HZ, drive_cars, dynamics_for
 from services.simulator.world import World, draw_world
 
@@ -81,10 +90,8 @@ class CarState(NamedTuple):
 
 class Race:
     """
-    One car for each seed on a track; see `plan_starts` for where its episodes begin.
-
-    With `threads` above 1 large batches are shared out among so many threads; what a car does is
-    the same to the bit however many there are.
+    One car for each seed; see `plan_starts` for where episodes begin, `Traffic` for what else is on
+    the road. In head-to-model every `race.cars_on_track` cars in a row share an arena.
     """
 
     def __init__(
@@ -95,26 +102,43 @@ class Race:
         seeds: Sequence[int],
         *,
         world: World | None = None,
+        evaluating: bool = False,
+        resets: bool = False,
         threads: int = 1,
     ) -> None:
-        """Raises `InvalidInput` for more cars than it takes, or none."""
-        if not 1 <= len(seeds) <= MAX_CARS:
-            raise InvalidInput(f"got {len(seeds)} cars; accepted: 1 to {MAX_CARS}")
-        self.track = track
-        self._race = race
+        """
+        Args:
+            track: what is driven on.
+            race: its kind and rules.
+            version: of the model's metadata, which picks the car's dynamics.
+            seeds: one for each car; `evaluating` takes the first of each arena for all of it.
+            world: as `draw_world` makes it of the track, which is the default.
+            evaluating: cars of an arena start together, one behind the other.
+            resets: DeepRacer's race rules: laps, penalties, back on the road after a breach.
+            threads: large batches are shared out among so many; results are the same to the bit.
+
+        Raises:
+            InvalidInput: more cars than it takes, none, or arenas that are not full.
+        """
+        _check_cars(len(seeds), race)
+        self.track, self._resets = track, resets
         self._dynamics = dynamics_for(version)
         self._course = survey(track)
         self._world = draw_world(track) if world is None else world
         ways = (track, track.reversed())
         self._fixed = tuple(fixed_params(way, bool(row)) for row, way in enumerate(ways))
         self._cars = np.zeros(len(seeds), CAR)
-        self._starts = plan_starts(track, race, seeds)
+        self._starts = plan_starts(track, race, seeds, together=evaluating)
+        self._traffic = plan_traffic(track, race, seeds)
+        self._rulebook = rules.write_rulebook(track.length_m, race, resets)
+        self._reset_room = make_room()
+        self._others = _find_others(self._traffic)
         self._commands = _idle(len(seeds))
         self._has_actions = False
         self._log = EpisodeLog(len(seeds))
         shape = (len(seeds), NETWORK_CAMERA.height, NETWORK_CAMERA.width)
         self.observations: NDArray[np.uint8] = np.zeros(shape, np.uint8)
-        self._parts = _share_out(len(seeds), threads)
+        self._parts = _share_out(len(self._traffic.bodies), len(seeds), threads)
         self._crew = ThreadPoolExecutor(len(self._parts)) if len(self._parts) > 1 else None
         self._begin_episodes(np.arange(len(seeds)))
         self._in_parts(self._render)
@@ -123,6 +147,11 @@ class Race:
     def cars(self) -> int:
         """Number of cars."""
         return len(self._cars)
+
+    @property
+    def bodies(self) -> Bodies:
+        """(arenas, bodies) what else is on the road now; learners' own ones in head-to-model."""
+        return self._traffic.bodies
 
     def step(
         self, steering_rad: ArrayLike, speed_mps: ArrayLike, actions: ArrayLike | None = None
@@ -139,6 +168,8 @@ class Race:
         self._commands.speed_mps[:] = speed_mps
         self._has_actions = actions is not None
         self._commands.actions[:] = NO_ACTION if actions is None else actions
+        if self._resets:
+            hold_paused_cars(self._cars, *self._commands[:2])
         self._in_parts(self._advance)
 
     def reward_params(self) -> list[Params]:
@@ -156,6 +187,10 @@ class Race:
         if self._has_actions:
             for values, action in zip(params, self._commands.actions.tolist(), strict=True):
                 values["action"] = action
+        if self._traffic.kind != NO_TRAFFIC:
+            around = object_params(self._cars, self._traffic, self._others, self.track.length_m)
+            for values, objects in zip(params, around, strict=True):
+                values.update(objects)
         return params
 
     def finish_step(self, rewards: ArrayLike) -> StepResult:
@@ -163,6 +198,8 @@ class Race:
         values = np.array(rewards, dtype=np.float64).reshape(self.cars)
         self._log.record(self._cars, self._commands, values)
         result = self._conclude(values)
+        if self._resets:
+            put_back_cars(self._cars, self._traffic, self._course, self._rulebook, self._reset_room)
         ended = np.flatnonzero(result.done)
         if len(ended):
             self._cars["episode"][ended] += 1
@@ -181,21 +218,28 @@ class Race:
         render_car(self._cars[car], self._world, make_camera(width, height), image)
         return image
 
-    def _in_parts(self, work: Callable[[slice], None]) -> None:
-        """Do some work for all cars, shared out among the threads."""
+    def _in_parts(self, work: Callable[[int, int], None]) -> None:
+        """Do some work for all arenas, shared out among the threads."""
         if self._crew is None:
-            work(self._parts[0])
+            work(*self._parts[0])
         else:
-            list(self._crew.map(work, self._parts))
+            list(self._crew.map(work, *zip(*self._parts, strict=True)))
 
-    def _advance(self, part: slice) -> None:
+    def _advance(self, begin: int, end: int) -> None:
+        """Drive the cars of arenas `begin` to `end` and see what becomes of them."""
+        part = self._cars_of(begin, end)
         cars, (steering_rad, speed_mps, _) = self._cars[part], self._commands
         drive_cars(cars, steering_rad[part], speed_mps[part], self._dynamics)
         measure_cars(cars, self._course)
-        rules.judge_cars(cars, self.track.length_m, self._race.max_steps)
+        rules.run_arenas(self._cars, begin, end, self._traffic, self._course, self._rulebook)
 
-    def _render(self, part: slice) -> None:
+    def _render(self, begin: int, end: int) -> None:
+        part = self._cars_of(begin, end)
         render_cars(self._cars[part], self._world, NETWORK_CAMERA, self.observations[part])
+
+    def _cars_of(self, begin: int, end: int) -> slice:
+        together = self._traffic.cars_in_arena
+        return slice(begin * together, end * together)
 
     def _conclude(self, rewards: NDArray[np.float64]) -> StepResult:
         cars, status = self._cars, self._cars["status"].copy()
@@ -218,7 +262,7 @@ class Race:
 
     def _begin_episodes(self, indices: NDArray[np.int64]) -> None:
         """Put cars at the start of their present episodes."""
-        begin_episodes(self._cars, indices, self._starts, self._course)
+        begin_episodes(self._cars, indices, self._starts, self._traffic, self._course)
         self._log.begin(self._cars, indices)
 
 
@@ -227,8 +271,28 @@ def _idle(cars: int) -> Commands:
     return Commands(np.zeros(cars), np.zeros(cars), np.full(cars, NO_ACTION))
 
 
-def _share_out(cars: int, threads: int) -> list[slice]:
-    """Even runs of cars, one for each thread that is worth it."""
-    parts = max(1, min(threads, cars // FEWEST_CARS_A_THREAD))
-    bounds = [cars * part // parts for part in range(parts + 1)]
-    return [slice(*pair) for pair in zip(bounds, bounds[1:], strict=False)]
+def _check_cars(cars: int, race: RaceSpec) -> None:
+    if not 1 <= cars <= MAX_CARS:
+        raise InvalidInput(f"got {cars} cars; accepted: 1 to {MAX_CARS}")
+    if cars % race.cars_in_arena:
+        raise InvalidInput(
+            f"got {cars} cars for tracks that {race.cars_in_arena} share; accepted: a multiple "
+            f"of {race.cars_in_arena}"
+        )
+
+
+def _find_others(traffic: Traffic) -> NDArray[np.int64]:
+    """(cars, objects) places in the flat array of bodies: all of a car's arena but its own."""
+    arenas, count = traffic.bodies.shape
+    everyone = np.arange(arenas * count).reshape(arenas, 1, count)
+    if traffic.kind != LEARNERS:
+        return everyone[:, 0]
+    everyone = np.repeat(everyone, count, axis=1)
+    return everyone[:, ~np.eye(count, dtype=bool)].reshape(arenas * count, count - 1)
+
+
+def _share_out(arenas: int, cars: int, threads: int) -> list[tuple[int, int]]:
+    """Even runs of arenas, one for each thread that is worth it."""
+    parts = max(1, min(threads, arenas, cars // FEWEST_CARS_A_THREAD))
+    bounds = [arenas * part // parts for part in range(parts + 1)]
+    return list(zip(bounds, bounds[1:], strict=False))

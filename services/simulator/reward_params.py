@@ -1,21 +1,28 @@
 """
-The `params` of a reward function in a time trial: plain Python values with DeepRacer's keys.
+The `params` of a reward function: plain Python values with DeepRacer's keys (reference 1.1).
 
 Angles are degrees here and only here. Some never change while a car drives one way round one
 track; the others are measured at every step.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from libs.common.tracks import Track
+from services.simulator.bodies import Bodies
+from services.simulator.camera import AHEAD_M, HEIGHT_M, HORIZONTAL_FOV_RAD, PITCH_DOWN_RAD
+from services.simulator.rules import CRASHED
+from services.simulator.traffic import Traffic
 from services.simulator.vehicle import CONTROL_HZ, Cars
 
 Params = dict[str, Any]
 
 WHEELS = 4
+NEAR_M, FAR_M = 0.02, 300.0  # of the camera's view
+ASPECT = 0.75  # of its picture, height by width
 
 
 def fixed_params(track: Track, clockwise: bool) -> Params:
@@ -36,7 +43,6 @@ def fixed_params(track: Track, clockwise: bool) -> Params:
         "objects_heading": [],
         "objects_distance_from_center": [],
         "objects_distance": [],
-        "is_crashed": False,
     }
 
 
@@ -59,6 +65,7 @@ def measured_params(
             "track_width": width_m,
             "closest_waypoints": [segment, segment + 1],
             "is_left_of_center": offset_m > 0,
+            "is_crashed": breach == CRASHED,
             "is_offtrack": wheels_on == 0,
             "sim_time": steps / CONTROL_HZ,
         }
@@ -76,6 +83,7 @@ def measured_params(
             steering_deg,
             width_m,
             segment,
+            breach,
         ) in zip(
             cars["wheels_on"].tolist(),
             cars["front_x_m"].tolist(),
@@ -89,6 +97,77 @@ def measured_params(
             np.degrees(steering_rad).tolist(),
             cars["width_m"].tolist(),
             cars["segment"].tolist(),
+            cars["breach"].tolist(),
             strict=True,
         )
     ]
+
+
+def object_params(
+    cars: Cars, traffic: Traffic, others: NDArray[np.int64], lap_m: float
+) -> list[Params]:
+    """
+    What each car's function is told of the objects on its road.
+
+    `others` (cars, objects) are the bodies around each car, as places in the flat arrays of bodies.
+    Headings are degrees, as DeepRacer documents them; its simulator gave radians.
+    """
+    bodies, places = traffic.bodies.reshape(-1)[others], traffic.places.reshape(-1)[others]
+    nearest = _closest_objects(cars["distance_m"], places["distance_m"], lap_m)
+    following = np.take_along_axis(bodies, nearest[:, 1:], axis=1)[:, 0]
+    return [
+        {
+            "closest_objects": closest,
+            "objects_location": list(zip(x_m, y_m, strict=True)),
+            "objects_left_of_center": left,
+            "object_in_camera": in_camera,
+            "objects_speed": speed_mps,
+            "objects_heading": heading_deg,
+            "objects_distance_from_center": from_center_m,
+            "objects_distance": distance_m,
+        }
+        for (
+            closest,
+            x_m,
+            y_m,
+            left,
+            in_camera,
+            speed_mps,
+            heading_deg,
+            from_center_m,
+            distance_m,
+        ) in zip(
+            nearest.tolist(),
+            bodies["x_m"].tolist(),
+            bodies["y_m"].tolist(),
+            (places["offset_m"] > 0).tolist(),
+            see_bodies(cars, following).tolist(),
+            bodies["speed_mps"].tolist(),
+            np.degrees(np.angle(np.exp(1j * bodies["heading_rad"]))).tolist(),
+            np.abs(places["offset_m"]).tolist(),
+            places["distance_m"].tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _closest_objects(
+    car_m: NDArray[np.float64], objects_m: NDArray[np.float64], lap_m: float
+) -> NDArray[np.int64]:
+    """(cars, 2) the objects behind and ahead of each car, going by distances along the lap."""
+    ahead_m = (objects_m - car_m[:, None]) % lap_m
+    return np.stack((ahead_m.argmax(axis=1), ahead_m.argmin(axis=1)), axis=1)
+
+
+def see_bodies(cars: Cars, bodies: Bodies) -> NDArray[np.bool_]:
+    """Whether the middle of one body for each car (cars,) lies in its camera's field of view."""
+    cosine, sine = np.cos(cars["heading_rad"]), np.sin(cars["heading_rad"])
+    gap_x, gap_y = bodies["x_m"] - cars["x_m"], bodies["y_m"] - cars["y_m"]
+    ahead_m = gap_x * cosine + gap_y * sine - AHEAD_M
+    left_m, up_m = gap_y * cosine - gap_x * sine, bodies["height_m"] / 2 - HEIGHT_M
+    depth_m = ahead_m * math.cos(PITCH_DOWN_RAD) - up_m * math.sin(PITCH_DOWN_RAD)
+    rise_m = ahead_m * math.sin(PITCH_DOWN_RAD) + up_m * math.cos(PITCH_DOWN_RAD)
+    half_width = math.tan(HORIZONTAL_FOV_RAD / 2)
+    inside = (np.abs(left_m) <= half_width * depth_m) & (depth_m >= NEAR_M) & (depth_m <= FAR_M)
+    seen: NDArray[np.bool_] = inside & (np.abs(rise_m) <= half_width * ASPECT * depth_m)
+    return seen

@@ -53,7 +53,17 @@ CAR = np.dtype(
         ("steps", np.int64),
         ("still_steps", np.int64),
         ("backward_steps", np.int64),
-        ("status", np.int64),
+        ("laps", np.int64),  # completed
+        ("hit", np.int64),  # body that the car has run into, -1 for none
+        ("breach", np.int64),  # rule that the last step broke
+        ("status", np.int64),  # how the episode ended
+        ("resets", np.int64),
+        ("pause_steps", np.int64),  # still to be waited
+        ("paused_steps", np.int64),
+        ("crash_count", np.int64),
+        ("off_track_count", np.int64),
+        ("immobilized_count", np.int64),
+        ("reversed_count", np.int64),
     ]
 )
 """One car; a batch is a one-dimensional array of these."""

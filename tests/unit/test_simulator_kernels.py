@@ -12,7 +12,8 @@ from services.simulator.camera import render_car, render_cars
 from services.simulator.course import measure_cars
 from services.simulator.episode_log import record_starts, record_steps
 from services.simulator.race import Race
-from services.simulator.rules import judge_cars
+from services.simulator.resets import hold_paused_cars, put_back_cars
+from services.simulator.rules import run_arenas
 from services.simulator.starts import begin_episodes
 from services.simulator.vehicle import drive_cars
 from services.simulator.warm_up import warm_up
@@ -28,11 +29,24 @@ from libs.common.tracks import load_built_in
 from services.simulator.race import Race
 
 assert numba.config.DISABLE_JIT == (sys.argv[2] == "plain")
-rules = RaceSpec(alternate_direction=True, max_steps=15)
+trial = RaceSpec(alternate_direction=True, max_steps=15)
+bots = RaceSpec(
+    type="head_to_bot",
+    max_steps=12,
+    off_track_penalty_s=0.2,
+    bots={"lane_changes": True, "speed_high_mps": 2.0, "change_every_low_s": 0.5},
+)
+boxes = RaceSpec(type="object_avoidance", crash_penalty_s=0.2, objects={"count": 6})
+together = RaceSpec(type="head_to_model", cars_on_track=3)
 random = np.random.default_rng(5)
 record = {}
-for name, version in (("loop", "5"), ("hairpins", "4")):
-    race = Race(load_built_in(name), rules, version, seeds=range(3))
+for name, version, rules in (
+    ("loop", "5", trial),
+    ("hairpins", "4", bots),
+    ("oval", "5", boxes),
+    ("loop", "5", together),
+):
+    race = Race(load_built_in(name), rules, version, range(3), resets=rules.type != "time_trial")
     angles = np.clip(random.normal(0, 0.3, (20, 3)), -0.6, 0.6)
     speeds = random.uniform(0.5, 4.0, (20, 3))
     states = []
@@ -41,8 +55,9 @@ for name, version in (("loop", "5"), ("hairpins", "4")):
         states.append([list(params.values())[:11] for params in race.measured_params()])
         race.finish_step(np.zeros(3))
         states.append(race.poses())
-    record[name] = np.concatenate([np.ravel(state) for state in states])
-    record[name + "-pictures"] = race.observations
+        states.append([list(body)[1:] for body in race.bodies.ravel().tolist()])
+    record[rules.type] = np.concatenate([np.ravel(state) for state in states])
+    record[rules.type + "-pictures"] = race.observations
 np.savez(sys.argv[1], **record)
 """
 
@@ -63,7 +78,7 @@ def test_compiled_kernels_equal_plain_python(tmp_path: Path) -> None:
     assert compiled.keys() == plain.keys()
     for name, values in compiled.items():
         assert np.array_equal(values, plain[name]), name
-    assert compiled["loop-pictures"].std() > 20
+    assert compiled["time_trial-pictures"].std() > 20
 
 
 def test_warming_up_compiles_every_kernel_that_a_rollout_calls() -> None:
@@ -72,7 +87,9 @@ def test_warming_up_compiles_every_kernel_that_a_rollout_calls() -> None:
         begin_episodes,
         drive_cars,
         measure_cars,
-        judge_cars,
+        run_arenas,
+        hold_paused_cars,
+        put_back_cars,
         record_starts,
         record_steps,
         render_cars,
