@@ -26,10 +26,13 @@ STEP = np.dtype(
         ("closest_waypoint", np.int64),
         ("all_wheels_on_track", np.bool_),
         ("sim_time_s", np.float64),
+        ("pause_s", np.float64),
+        ("crashes", np.int64),
     ],
     align=True,
 )
 """One row of `StepColumns`."""
+RARE_COLUMNS = ("pause_s", "crashes")  # they travel only where something happened
 
 Rows = NDArray[np.void]
 
@@ -66,7 +69,8 @@ class EpisodeLog:
 def as_columns(rows: Rows) -> StepColumns:
     """The steps of an episode as they travel."""
     assert STEP.names is not None
-    return StepColumns(**{name: tuple(rows[name].tolist()) for name in STEP.names})
+    names = [name for name in STEP.names if name not in RARE_COLUMNS or rows[name].any()]
+    return StepColumns(**{name: tuple(rows[name].tolist()) for name in names})
 
 
 @numba.njit(cache=True, nogil=True)
@@ -101,3 +105,5 @@ def _describe(car: np.void, row: np.void) -> None:
     row["closest_waypoint"] = car["nearest"]
     row["all_wheels_on_track"] = car["wheels_on"] == WHEELS
     row["sim_time_s"] = car["steps"] / CONTROL_HZ
+    row["pause_s"] = car["paused_steps"] / CONTROL_HZ
+    row["crashes"] = car["crash_count"]

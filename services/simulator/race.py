@@ -45,11 +45,23 @@ MAX_CARS = 4096
 FEWEST_CARS_A_THREAD = 8  # handing fewer to another thread costs more than it saves
 
 
+class Incidents(NamedTuple):
+    """What went wrong in an episode."""
+
+    off_track_count: int
+    crash_count: int
+    immobilized_count: int
+    reversed_count: int
+    reset_count: int  # how often the car was put back on the road
+
+
 class EndedEpisode(NamedTuple):
     """An episode that the last step ended."""
 
     car: int
     rows: Rows  # (steps + 1,) `STEP`, the first for its start
+    incidents: Incidents
+    lap_times_s: tuple[float, ...]  # of each completed lap, penalties included
 
     @property
     def columns(self) -> StepColumns:
@@ -68,7 +80,7 @@ class StepResult(NamedTuple):
     steps: NDArray[np.int64]
     progress_pct: NDArray[np.float64]
     episode_reward: NDArray[np.float64]
-    lap_s: NDArray[np.float64]  # nan where no lap was completed
+    lap_s: NDArray[np.float64]  # of laps the mean; nan where not all were completed
     ended: list[EndedEpisode]  # of the cars that are done, in their order
 
     @property
@@ -136,6 +148,7 @@ class Race:
         self._commands = _idle(len(seeds))
         self._has_actions = False
         self._log = EpisodeLog(len(seeds))
+        self._lap_ends_s: dict[int, list[float]] = {}
         shape = (len(seeds), NETWORK_CAMERA.height, NETWORK_CAMERA.width)
         self.observations: NDArray[np.uint8] = np.zeros(shape, np.uint8)
         self._parts = _share_out(len(self._traffic.bodies), len(seeds), threads)
@@ -197,6 +210,7 @@ class Race:
         """Record the step with its rewards (cars,), restart cars that ended, take pictures."""
         values = np.array(rewards, dtype=np.float64).reshape(self.cars)
         self._log.record(self._cars, self._commands, values)
+        self._note_laps()
         result = self._conclude(values)
         if self._resets:
             put_back_cars(self._cars, self._traffic, self._course, self._rulebook, self._reset_room)
@@ -244,6 +258,7 @@ class Race:
     def _conclude(self, rewards: NDArray[np.float64]) -> StepResult:
         cars, status = self._cars, self._cars["status"].copy()
         steps, done = cars["steps"].copy(), status != rules.IN_PROGRESS
+        lap_s = steps / (CONTROL_HZ * self._rulebook.laps)
         return StepResult(
             reward=rewards,
             done=done,
@@ -253,12 +268,31 @@ class Race:
             steps=steps,
             progress_pct=cars["progress_pct"].copy(),
             episode_reward=cars["episode_reward"].copy(),
-            lap_s=np.where(status == rules.LAP_COMPLETE, steps / CONTROL_HZ, np.nan),
-            ended=[
-                EndedEpisode(car, self._log.steps(car, steps[car]))
-                for car in np.flatnonzero(done).tolist()
-            ],
+            lap_s=np.where(status == rules.LAP_COMPLETE, lap_s, np.nan),
+            ended=[self._conclude_episode(car) for car in np.flatnonzero(done).tolist()],
         )
+
+    def _conclude_episode(self, index: int) -> EndedEpisode:
+        car = self._cars[index]
+        return EndedEpisode(
+            car=index,
+            rows=self._log.steps(index, car["steps"]),
+            incidents=Incidents(
+                off_track_count=int(car["off_track_count"]),
+                crash_count=int(car["crash_count"]),
+                immobilized_count=int(car["immobilized_count"]),
+                reversed_count=int(car["reversed_count"]),
+                reset_count=int(car["resets"]),
+            ),
+            lap_times_s=tuple(np.diff(self._lap_ends_s.pop(index, [0.0])).tolist()),
+        )
+
+    def _note_laps(self) -> None:
+        """When each car crossed the line."""
+        finished = np.flatnonzero(self._cars["lap_ended"])
+        for index in finished.tolist():
+            now_s = float(self._cars["steps"][index]) / CONTROL_HZ
+            self._lap_ends_s.setdefault(index, [0.0]).append(now_s)
 
     def _begin_episodes(self, indices: NDArray[np.int64]) -> None:
         """Put cars at the start of their present episodes."""

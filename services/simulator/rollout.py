@@ -8,25 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from libs.common.deepracer.metadata import ModelMetadata
-from libs.common.events import CarPose, CarStep, CollectRollout, EpisodeEnded
+from libs.common.events import ActionReply, CarPose, CarStep, CollectRollout, EpisodeEnded
 from libs.common.reward.process import RewardProcess
 from libs.common.tracks import Track
+from services.simulator.action_space import ActionSpace
 from services.simulator.race import EndedEpisode, Race, StepResult
 from services.simulator.rules import STATUSES
-
-
-def discrete_commands(
-    metadata: ModelMetadata,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Steering (rad, + = left) and speed (m/s) for each index of a discrete action space."""
-    actions = metadata.action_space
-    assert isinstance(actions, tuple)  # the border refuses other spaces
-    ordered = sorted(actions, key=lambda action: action.index)
-    return (
-        np.array([action.steering_rad for action in ordered], np.float32),
-        np.array([action.speed for action in ordered], np.float32),
-    )
 
 
 def as_steps(result: StepResult, episodes: Sequence[int]) -> tuple[CarStep, ...]:
@@ -76,7 +63,7 @@ class Rollout:
 
     def __init__(self, command: CollectRollout, track: Track) -> None:
         self._command, self._track = command, track
-        self._steering_rad, self._speed_mps = discrete_commands(command.metadata)
+        self._space = ActionSpace(command.metadata)
         self._race = Race(track, command.race, command.metadata.version, command.seeds)
         self._open = [OpenEpisode() for _ in command.cars]
         self._reward = RewardProcess(command.reward_function, self._race.fixed_params(0))
@@ -92,17 +79,16 @@ class Rollout:
         """What the cars see now, (cars, height, width); a copy."""
         return self._race.observations.copy()
 
-    def step(
-        self, actions: Sequence[int], episodes: Sequence[int], iteration: int
-    ) -> list[EpisodeEnded]:
+    def step(self, reply: ActionReply) -> list[EpisodeEnded]:
         """
         Drive one camera step; `steps` and `observations` then tell what became of it.
 
-        Returns the episodes that ended. Raises `RewardError`.
+        Returns the episodes that ended. Raises `InvalidInput` for actions out of the action space,
+        `RewardError` for a reward function that breaks.
         """
-        self._number_episodes(episodes, iteration)
-        chosen = np.asarray(actions, np.intp)
-        self._race.step(self._steering_rad[chosen], self._speed_mps[chosen], chosen)
+        orders = self._space.take(reply.actions, reply.commands, self._race.cars)
+        self._number_episodes(reply.episodes, reply.iteration)
+        self._race.step(*orders)
         rewards = self._reward.rewards(self._race.measured_params())
         result = self._race.finish_step(rewards)
         self.steps = as_steps(result, [episode.number for episode in self._open])
@@ -133,6 +119,10 @@ class Rollout:
         """The first car's camera, (height, width) grey."""
         return self._race.frame(0, width, height)
 
+    def episode_of(self, place: int | None) -> int:
+        """The number of the episode that the car at a place of the batch drives, -1 for none."""
+        return -1 if place is None else self._open[place].number
+
     def _number_episodes(self, episodes: Sequence[int], iteration: int) -> None:
         for open_episode, number in zip(self._open, episodes, strict=True):
             if open_episode.number != number:
@@ -159,4 +149,6 @@ class Rollout:
             lap_s=last.lap_s,
             started_at_s=open_episode.started_at_s,
             columns=ended.columns,
+            lap_times_s=ended.lap_times_s,
+            **ended.incidents._asdict(),
         )

@@ -43,10 +43,11 @@ class Rulebook(NamedTuple):
 
 def write_rulebook(lap_m: float, race: RaceSpec, resets: bool) -> Rulebook:
     """The rules of training and of clean laps, or with `resets` those of DeepRacer's races."""
+    laps = race.laps if resets else 1
     return Rulebook(
         lap_m=lap_m,
-        laps=race.laps if resets else 1,
-        max_steps=race.max_steps,
+        laps=laps,
+        max_steps=race.max_steps * laps,
         max_resets=race.max_resets if resets else 0,
         off_track_pause=round(race.off_track_penalty_s * CONTROL_HZ),
         crash_pause=round(race.crash_penalty_s * CONTROL_HZ),
@@ -72,7 +73,7 @@ def run_arenas(
 def judge_car(car: np.void, rulebook: Rulebook) -> None:
     """Count the step that a car has just driven and write down what it led to."""
     car["steps"] += 1
-    car["breach"] = IN_PROGRESS
+    car["breach"], car["lap_ended"] = IN_PROGRESS, False
     if car["pause_steps"] > 0:
         car["pause_steps"] -= 1
         car["paused_steps"] += 1
@@ -90,6 +91,7 @@ def judge_car(car: np.void, rulebook: Rulebook) -> None:
 @numba.njit(cache=True, nogil=True)
 def _finish_lap(car: np.void, rulebook: Rulebook) -> None:
     car["laps"] += 1
+    car["lap_ended"] = True
     if car["laps"] >= rulebook.laps:
         car["status"] = LAP_COMPLETE
     else:

@@ -5,12 +5,14 @@ A `RunSpec` travels in `RunQueued`, so that the journal alone reproduces a run. 
 the border (`folder.py` reads it from a run folder) and trusted from there on.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.problems import MANY
 from libs.common.deepracer.race_spec import RaceSpec as RaceSpec
 from libs.common.deepracer.strict import Strict
 from libs.common.names import RUN_ID_PATTERN
@@ -66,3 +68,15 @@ class RunSpec(Strict):
     hyperparameters: Hyperparameters = Hyperparameters()
     reward_function: str  # Python source
     notes: str = ""
+
+    @model_validator(mode="after")
+    def _fill_the_tracks(self) -> Self:
+        """Learners that share a track come in whole tracks."""
+        together, cars = self.race.cars_in_arena, self.hyperparameters.cars
+        if cars % together:
+            problem = (
+                f"cars: got {cars} for tracks that race.cars_on_track {together} share; accepted: "
+                f"a multiple of {together}"
+            )
+            raise PydanticCustomError(MANY, "{problems}", {"problems": [problem]})
+        return self
