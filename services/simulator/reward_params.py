@@ -112,9 +112,12 @@ def object_params(
     `others` (cars, objects) are the bodies around each car, as places in the flat arrays of bodies.
     Headings are degrees, as DeepRacer documents them; its simulator gave radians.
     """
-    bodies, places = traffic.bodies.reshape(-1)[others], traffic.places.reshape(-1)[others]
-    nearest = _closest_objects(cars["distance_m"], places["distance_m"], lap_m)
-    following = np.take_along_axis(bodies, nearest[:, 1:], axis=1)[:, 0]
+    bodies, places = traffic.bodies.reshape(-1), traffic.places.reshape(-1)
+    distance_m, offset_m = places["distance_m"][others], places["offset_m"][others]
+    nearest = _closest_objects(cars["distance_m"], distance_m, lap_m)
+    following = np.take_along_axis(others, nearest[:, 1:], axis=1)[:, 0]
+    heading_rad = bodies["heading_rad"][others]
+    heading_rad -= 2 * np.pi * np.floor((heading_rad + np.pi) / (2 * np.pi))
     return [
         {
             "closest_objects": closest,
@@ -124,7 +127,7 @@ def object_params(
             "objects_speed": speed_mps,
             "objects_heading": heading_deg,
             "objects_distance_from_center": from_center_m,
-            "objects_distance": distance_m,
+            "objects_distance": along_m,
         }
         for (
             closest,
@@ -135,17 +138,17 @@ def object_params(
             speed_mps,
             heading_deg,
             from_center_m,
-            distance_m,
+            along_m,
         ) in zip(
             nearest.tolist(),
-            bodies["x_m"].tolist(),
-            bodies["y_m"].tolist(),
-            (places["offset_m"] > 0).tolist(),
-            see_bodies(cars, following).tolist(),
-            bodies["speed_mps"].tolist(),
-            np.degrees(np.angle(np.exp(1j * bodies["heading_rad"]))).tolist(),
-            np.abs(places["offset_m"]).tolist(),
-            places["distance_m"].tolist(),
+            bodies["x_m"][others].tolist(),
+            bodies["y_m"][others].tolist(),
+            (offset_m > 0).tolist(),
+            see_bodies(cars, bodies[following]).tolist(),
+            bodies["speed_mps"][others].tolist(),
+            np.degrees(heading_rad).tolist(),
+            np.abs(offset_m).tolist(),
+            distance_m.tolist(),
             strict=True,
         )
     ]
