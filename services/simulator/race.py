@@ -38,7 +38,7 @@ from services.simulator.reward_params import (
 )
 from services.simulator.starts import begin_episodes, plan_starts
 from services.simulator.traffic import LEARNERS, NO_TRAFFIC, Traffic, plan_traffic
-from services.simulator.vehicle import CAR, CONTROL_HZ, drive_cars, dynamics_for
+from services.simulator.vehicle import CAR, CONTROL_HZ, Cars, drive_cars, dynamics_for
 from services.simulator.world import World, draw_world
 
 MAX_CARS = 4096
@@ -154,7 +154,7 @@ class Race:
         self._parts = _share_out(len(self._traffic.bodies), len(seeds), threads)
         self._crew = ThreadPoolExecutor(len(self._parts)) if len(self._parts) > 1 else None
         self._begin_episodes(np.arange(len(seeds)))
-        self._in_parts(self._render)
+        self.look()
 
     @property
     def cars(self) -> int:
@@ -206,8 +206,19 @@ class Race:
                 values.update(objects)
         return params
 
-    def finish_step(self, rewards: ArrayLike) -> StepResult:
-        """Record the step with its rewards (cars,), restart cars that ended, take pictures."""
+    @property
+    def states(self) -> Cars:
+        """(cars,) `CAR`, to read: where the cars are and how their episodes stand."""
+        view = self._cars.view()
+        view.setflags(write=False)
+        return view
+
+    def finish_step(self, rewards: ArrayLike, *, restart: bool = True) -> StepResult:
+        """
+        Record the step with its rewards (cars,), restart cars that ended, take pictures.
+
+        Without `restart` they stay, and are seen, where their episodes ended until `restart`.
+        """
         values = np.array(rewards, dtype=np.float64).reshape(self.cars)
         self._log.record(self._cars, self._commands, values)
         self._note_laps()
@@ -215,11 +226,20 @@ class Race:
         if self._resets:
             put_back_cars(self._cars, self._traffic, self._course, self._rulebook, self._reset_room)
         ended = np.flatnonzero(result.done)
-        if len(ended):
-            self._cars["episode"][ended] += 1
-            self._begin_episodes(ended)
-        self._in_parts(self._render)
+        if restart and len(ended):
+            self.restart(ended)
+        self.look()
         return result
+
+    def restart(self, cars: Sequence[int] | NDArray[np.int64]) -> None:
+        """Put these cars at the starts of their next episodes; what they see there is not drawn."""
+        indices = np.asarray(cars, np.int64)
+        self._cars["episode"][indices] += 1
+        self._begin_episodes(indices)
+
+    def look(self) -> None:
+        """Draw what all cars see now into `observations`."""
+        self._in_parts(self._render)
 
     def poses(self) -> list[CarState]:
         """Where all cars are; `x_m`, `y_m` is the point that logs record."""
