@@ -31,10 +31,12 @@ from services.simulator.course import measure_cars, survey
 from services.simulator.episode_log import NO_ACTION, Commands, EpisodeLog, Rows, as_columns
 from services.simulator.resets import hold_paused_cars, make_room, put_back_cars
 from services.simulator.reward_params import (
+    Columns,
     Params,
+    as_params,
     fixed_params,
-    measured_params,
-    object_params,
+    measured_columns,
+    object_columns,
 )
 from services.simulator.starts import begin_episodes, plan_starts
 from services.simulator.traffic import LEARNERS, NO_TRAFFIC, Traffic, plan_traffic
@@ -196,15 +198,17 @@ class Race:
 
     def measured_params(self) -> list[Params]:
         """The part of each car's `params` that changes with every step."""
-        params = measured_params(self._cars, *self._commands[:2])
+        return as_params(self.measured_columns())
+
+    def measured_columns(self) -> Columns:
+        """The same, one array for each key; to be read before the next step."""
+        columns = measured_columns(self._cars, *self._commands[:2])
         if self._has_actions:
-            for values, action in zip(params, self._commands.actions.tolist(), strict=True):
-                values["action"] = action
+            columns["action"] = self._commands.actions
         if self._traffic.kind != NO_TRAFFIC:
-            around = object_params(self._cars, self._traffic, self._others, self.track.length_m)
-            for values, objects in zip(params, around, strict=True):
-                values.update(objects)
-        return params
+            lap_m = self.track.length_m
+            columns |= object_columns(self._cars, self._traffic, self._others, lap_m)
+        return columns
 
     @property
     def states(self) -> Cars:

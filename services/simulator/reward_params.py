@@ -19,7 +19,10 @@ from services.simulator.traffic import Traffic
 from services.simulator.vehicle import CONTROL_HZ, Cars
 
 Params = dict[str, Any]
+Columns = dict[str, NDArray[Any]]
+"""The params of all cars, one array for each key: (cars,), (cars, n) or (cars, n, 2)."""
 
+POINT_LISTS = ("waypoints", "objects_location")
 WHEELS = 4
 NEAR_M, FAR_M = 0.02, 300.0  # of the camera's view
 ASPECT = 0.75  # of its picture, height by width
@@ -46,66 +49,34 @@ def fixed_params(track: Track, clockwise: bool) -> Params:
     }
 
 
-def measured_params(
+def measured_columns(
     cars: Cars, steering_rad: NDArray[np.float64], speed_mps: NDArray[np.float64]
-) -> list[Params]:
+) -> Columns:
     """What each car's last step led to; steering (radians) and speed are the commanded ones."""
-    return [
-        {
-            "all_wheels_on_track": wheels_on == WHEELS,
-            "x": x_m,
-            "y": y_m,
-            "heading": heading_deg,
-            "distance_from_center": abs(offset_m),
-            "projection_distance": distance_m,
-            "progress": progress_pct,
-            "steps": float(steps),
-            "speed": speed,
-            "steering_angle": steering_deg,
-            "track_width": width_m,
-            "closest_waypoints": [segment, segment + 1],
-            "is_left_of_center": offset_m > 0,
-            "is_crashed": breach == CRASHED,
-            "is_offtrack": wheels_on == 0,
-            "sim_time": steps / CONTROL_HZ,
-        }
-        # Column by column: an array becomes a list far faster than its elements one by one.
-        for (
-            wheels_on,
-            x_m,
-            y_m,
-            heading_deg,
-            offset_m,
-            distance_m,
-            progress_pct,
-            steps,
-            speed,
-            steering_deg,
-            width_m,
-            segment,
-            breach,
-        ) in zip(
-            cars["wheels_on"].tolist(),
-            cars["front_x_m"].tolist(),
-            cars["front_y_m"].tolist(),
-            np.degrees(cars["heading_rad"]).tolist(),
-            cars["offset_m"].tolist(),
-            cars["distance_m"].tolist(),
-            cars["progress_pct"].tolist(),
-            cars["steps"].tolist(),
-            speed_mps.tolist(),
-            np.degrees(steering_rad).tolist(),
-            cars["width_m"].tolist(),
-            cars["segment"].tolist(),
-            cars["breach"].tolist(),
-            strict=True,
-        )
-    ]
+    offset_m, segment, wheels_on = cars["offset_m"], cars["segment"], cars["wheels_on"]
+    return {
+        "all_wheels_on_track": wheels_on == WHEELS,
+        "x": cars["front_x_m"],
+        "y": cars["front_y_m"],
+        "heading": np.degrees(cars["heading_rad"]),
+        "distance_from_center": np.abs(offset_m),
+        "projection_distance": cars["distance_m"],
+        "progress": cars["progress_pct"],
+        "steps": cars["steps"].astype(np.float64),
+        "speed": speed_mps,
+        "steering_angle": np.degrees(steering_rad),
+        "track_width": cars["width_m"],
+        "closest_waypoints": np.stack((segment, segment + 1), axis=1),
+        "is_left_of_center": offset_m > 0,
+        "is_crashed": cars["breach"] == CRASHED,
+        "is_offtrack": wheels_on == 0,
+        "sim_time": cars["steps"] / CONTROL_HZ,
+    }
 
 
-def object_params(
+def object_columns(
     cars: Cars, traffic: Traffic, others: NDArray[np.int64], lap_m: float
-) -> list[Params]:
+) -> Columns:
     """
     What each car's function is told of the objects on its road.
 
@@ -118,40 +89,30 @@ def object_params(
     following = np.take_along_axis(others, nearest[:, 1:], axis=1)[:, 0]
     heading_rad = bodies["heading_rad"][others]
     heading_rad -= 2 * np.pi * np.floor((heading_rad + np.pi) / (2 * np.pi))
-    return [
-        {
-            "closest_objects": closest,
-            "objects_location": list(zip(x_m, y_m, strict=True)),
-            "objects_left_of_center": left,
-            "object_in_camera": in_camera,
-            "objects_speed": speed_mps,
-            "objects_heading": heading_deg,
-            "objects_distance_from_center": from_center_m,
-            "objects_distance": along_m,
-        }
-        for (
-            closest,
-            x_m,
-            y_m,
-            left,
-            in_camera,
-            speed_mps,
-            heading_deg,
-            from_center_m,
-            along_m,
-        ) in zip(
-            nearest.tolist(),
-            bodies["x_m"][others].tolist(),
-            bodies["y_m"][others].tolist(),
-            (offset_m > 0).tolist(),
-            see_bodies(cars, bodies[following]).tolist(),
-            bodies["speed_mps"][others].tolist(),
-            np.degrees(heading_rad).tolist(),
-            np.abs(offset_m).tolist(),
-            distance_m.tolist(),
-            strict=True,
-        )
-    ]
+    return {
+        "closest_objects": nearest,
+        "objects_location": np.stack((bodies["x_m"][others], bodies["y_m"][others]), axis=2),
+        "objects_left_of_center": offset_m > 0,
+        "object_in_camera": see_bodies(cars, bodies[following]),
+        "objects_speed": bodies["speed_mps"][others],
+        "objects_heading": np.degrees(heading_rad),
+        "objects_distance_from_center": np.abs(offset_m),
+        "objects_distance": distance_m,
+    }
+
+
+def as_params(columns: Columns) -> list[Params]:
+    """One dictionary of plain values for each car: nothing in it belongs to anybody else."""
+    keys = tuple(columns)
+    # Column by column: an array becomes a list far faster than its elements one by one.
+    values = [_plain(key, column) for key, column in columns.items()]
+    return [dict(zip(keys, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _plain(key: str, column: NDArray[Any]) -> list[Any]:
+    """A column as lists, points as tuples."""
+    values: list[Any] = column.tolist()
+    return [list(map(tuple, points)) for points in values] if key in POINT_LISTS else values
 
 
 def _closest_objects(
