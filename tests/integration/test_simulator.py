@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from libs.common.bus import Bus
 from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.events import (
+    PLATFORM,
     ActionRequest,
     CameraSeen,
     CarsMoved,
@@ -29,6 +31,7 @@ from services.trainer.lockstep import Lockstep, rollout_name
 from tests.conftest import Connect
 from tests.servers import NatsServer, S3Server
 from tests.service_process import ServiceProcess
+from tests.small_policy import small_weights, write_policy
 
 STRAIGHT = 1
 METADATA = ModelMetadata.model_validate(
@@ -260,7 +263,7 @@ async def test_actions_of_another_kind_of_action_space_are_refused_with_the_reas
     command = rollout(rollout_name(run, 1, 0), range(2), metadata=CONTINUOUS)
     async with Driver(bus, run).driving(command):
         async with asyncio.timeout(30):
-            refused = (await anext(bus.follow(run, classes=[MessageRejected]))).message
+            refused = (await anext(bus.follow(PLATFORM, classes=[MessageRejected]))).message
     assert isinstance(refused, MessageRejected)
     assert "got 2 indices and 0 commands for 2 cars" in refused.reason
 
@@ -290,20 +293,46 @@ async def test_pictures_and_poses_are_sent_while_someone_watches(
     assert picture.jpeg.startswith(b"\xff\xd8")
 
 
+async def test_a_reward_that_raises_in_an_evaluation_is_told_with_its_params(
+    simulator: ServiceProcess, connect: Connect, run: str, s3_server: S3Server, tmp_path: Path
+) -> None:
+    bus = await connect("trainer")
+    file = await asyncio.to_thread(write_policy, small_weights(3), tmp_path / "model.pb")
+    async with store(s3_server) as objects:
+        policy = await objects.put("broken-reward/model.pb", file.read_bytes())
+    source = "def reward_function(params):\n    return 1 / (params['steps'] - 7)\n"
+    command = evaluation(run, policy).model_copy(update={"reward_function": source})
+    await bus.publish(command)
+    failures: dict[type, object] = {}
+    async with asyncio.timeout(60):
+        async for received in bus.follow(run, classes=[RewardFailed, EvaluationFailed]):
+            failures[type(received.message)] = received.message
+            if len(failures) == 2:
+                break
+    failed = failures[RewardFailed]
+    assert isinstance(failed, RewardFailed)
+    assert failed.rollout_id == command.evaluation_id
+    assert (failed.line, failed.params["steps"]) == (2, 7)
+    assert "ZeroDivisionError" in failed.traceback
+
+
 async def test_a_policy_that_is_no_graph_fails_its_evaluation_with_the_reason(
     simulator: ServiceProcess, connect: Connect, run: str, s3_server: S3Server
 ) -> None:
     bus = await connect("trainer")
-    store = ObjectStore(
-        s3_server.endpoint, s3_server.access_key, s3_server.secret_key, "us-east-1", "simulator"
-    )
-    async with store as objects:
+    async with store(s3_server) as objects:
         policy = await objects.put("model.pb", b"no graph")
     await bus.publish(evaluation(run, policy))
     async with asyncio.timeout(30):
         failed = (await anext(bus.follow(run, classes=[EvaluationFailed]))).message
     assert isinstance(failed, EvaluationFailed)
     assert "8 bytes" in failed.reason
+
+
+def store(server: S3Server) -> ObjectStore:
+    return ObjectStore(
+        server.endpoint, server.access_key, server.secret_key, "us-east-1", "simulator"
+    )
 
 
 def evaluation(run: str, policy: ObjectRef) -> EvaluatePolicy:
