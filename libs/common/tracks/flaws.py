@@ -1,0 +1,141 @@
+"""Why a table is no track, or a track no road that a car can drive: each reason as a sentence."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import shapely
+
+from libs.common.tracks.crossings import Crossing, find_crossings, find_self_crossings
+from libs.common.tracks.npy import ROAD_COLUMNS
+from libs.common.tracks.track import FloatArray, IntArray, Track, close
+
+MAX_EXTENT_M = 1_000.0
+MIN_POINTS = 4
+MIN_WIDTH_M = 0.05
+MOST_OFF_ROAD = 0.25
+"""The share of the centre line that may leave the road, as some do by a little in tight bends."""
+
+LOOP_WIDTHS = 2.0
+"""
+A border may cross itself in a loop up to so many road widths long: those of the inner borders of
+tight bends, which were made by shifting the centre line. A car passes outside of them.
+"""
+
+MOST_TOLD = 5
+
+
+def find_table_flaws(table: FloatArray) -> list[str]:
+    """What is wrong with the numbers of a table (rows, 2 or 6) in metres."""
+    flaws = []
+    if len(table) < MIN_POINTS:
+        flaws.append(f"{len(table)} points; at least {MIN_POINTS} are needed")
+    bad = [
+        f"row {row}, column {column} is {table[row, column]}"
+        for row, column in np.argwhere(~np.isfinite(table))
+    ]
+    if bad:
+        flaws.append(f"{listed(bad)}; every value must be a finite number of metres")
+    elif len(table):
+        flaws += _find_size_flaws(table)
+    return flaws
+
+
+def _find_size_flaws(table: FloatArray) -> list[str]:
+    flaws = []
+    extent_m = float(np.ptp(table.reshape(-1, 2), axis=0).max())
+    if extent_m > MAX_EXTENT_M:
+        flaws.append(
+            f"it extends over {extent_m:.0f} m; at most {MAX_EXTENT_M:.0f} m are accepted "
+            "(are the values metres?)"
+        )
+    steps_m = np.hypot(*np.diff(table[:, 0:2], axis=0).T)
+    if not steps_m.any():
+        flaws.append("all centre points are the same; the length is 0 m")
+    elif np.count_nonzero(steps_m) < MIN_POINTS - 1:
+        flaws.append(
+            f"{np.count_nonzero(steps_m) + 1} different points; at least {MIN_POINTS} are needed"
+        )
+    if table.shape[1] == ROAD_COLUMNS:
+        flaws += _find_width_flaws(table)
+    return flaws
+
+
+def _find_width_flaws(table: FloatArray) -> list[str]:
+    widths_m = np.hypot(*(table[:, 2:4] - table[:, 4:6]).T)
+    narrow = [
+        f"row {row} is {widths_m[row]:.3f} m wide" for row in np.flatnonzero(widths_m < MIN_WIDTH_M)
+    ]
+    return [f"{listed(narrow)} between its borders; at least {MIN_WIDTH_M} m are needed"] * bool(
+        narrow
+    )
+
+
+def find_road_flaws(track: Track) -> list[str]:
+    """What makes the road of finite lines one that a car can't drive."""
+    flaws = _find_crossing_flaws(track)
+    off_road = find_rows_off_road(track)
+    if len(off_road) > MOST_OFF_ROAD * len(track.centre):
+        flaws.append(
+            f"{len(off_road)} of {len(track.centre)} centre points are not between the borders, "
+            f"the first in row {off_road[0]}; the columns must be centre x, y, inner x, y, "
+            "outer x, y"
+        )
+    return flaws
+
+
+def _find_crossing_flaws(track: Track) -> list[str]:
+    centre, inner, outer = lines_of(track)
+    flaws = [
+        _told("the centre line crosses itself", _large(find_self_crossings(centre), track)),
+        _told("the inner border crosses itself", _large(find_self_crossings(inner), track)),
+        _told("the outer border crosses itself", _large(find_self_crossings(outer), track)),
+        _told("the inner border crosses the outer one", find_crossings(inner, outer)),
+    ]
+    return [flaw for flaw in flaws if flaw]
+
+
+def find_small_loops(track: Track) -> list[Crossing]:
+    """Where a line crosses itself in a loop that a car can pass."""
+    found = [crossing for line in lines_of(track) for crossing in find_self_crossings(line)]
+    large = _large(found, track)
+    return [crossing for crossing in found if crossing not in large]
+
+
+def lines_of(track: Track) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Centre, inner and outer (m, 2), each with its first row again at the end where closed."""
+    lines = (track.centre, track.inner, track.outer)
+    centre, inner, outer = map(close, lines) if track.closed else lines
+    return centre, inner, outer
+
+
+def find_rows_off_road(track: Track) -> IntArray:
+    """Rows whose centre point is not between the borders, as the simulator counts it."""
+    if track.closed:
+        rows, rings = np.arange(len(track.centre)), [track.inner, track.outer]
+    else:  # its ends lie on the outline
+        rows = np.arange(1, len(track.centre) - 1)
+        rings = [np.vstack((track.inner, track.outer[::-1]))]
+    x_m, y_m = track.centre[rows].T
+    within = [shapely.contains_xy(shapely.Polygon(ring), x_m, y_m) for ring in rings]
+    off_road: IntArray = rows[~np.logical_xor.reduce(within)]
+    return off_road
+
+
+def listed(parts: Sequence[str]) -> str:
+    """The first few of many, and how many more there are."""
+    rest = len(parts) - MOST_TOLD
+    return ", ".join(parts[:MOST_TOLD]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _large(crossings: list[Crossing], track: Track) -> list[Crossing]:
+    limit_m = LOOP_WIDTHS * float(np.median(track.widths_m))
+    return [crossing for crossing in crossings if crossing.loop_m > limit_m]
+
+
+def _told(what: str, crossings: list[Crossing]) -> str:
+    """One sentence, or none where there is no crossing."""
+    places = [
+        f"at ({at.x_m:.2f}, {at.y_m:.2f}) m by rows {at.rows[0]} and {at.rows[1]}"
+        for at in crossings
+    ]
+    return f"{what} {listed(places)}" if places else ""
