@@ -79,6 +79,9 @@ class Track(Document):
 
     name: str
     length_m: float | None = None
+    closed: bool = True
+    notes: list[str] = []
+    is_new: bool = False
 
 
 class ModelFile(Document):
