@@ -9,7 +9,7 @@ from svgelements import SVG, Close, Line, Move, Path, Shape
 
 from libs.common.errors import InvalidInput
 from libs.common.tracks.borders import DEFAULT_WIDTH_M, build_road
-from libs.common.tracks.flaws import find_road_flaws
+from libs.common.tracks.flaws import find_road_flaws, find_room_flaws
 from libs.common.tracks.npy import MAX_ROWS
 from libs.common.tracks.oddities import describe_oddities
 from libs.common.tracks.reader import TrackFile, find_width_option_flaws, refuse
@@ -52,6 +52,7 @@ def derive_track(
         np.hypot(*np.diff(close(centre) if closed else centre, axis=0).T).sum()
     )
     track = _to_corner(build_road(name, centre * scale, width_m, closed))
+    refuse(name, find_room_flaws(track, width_m))
     refuse(name, find_road_flaws(track))
     return TrackFile(track, tuple(describe_oddities(track)))
 

@@ -15,6 +15,9 @@ MIN_WIDTH_M = 0.05
 MOST_OFF_ROAD = 0.25
 """The share of the centre line that may leave the road, as some do by a little in tight bends."""
 
+MOST_NARROWED = 0.9
+"""The share of its width that a road built round a centre line has everywhere."""
+
 LOOP_WIDTHS = 2.0
 """
 A border may cross itself in a loop up to so many road widths long: those of the inner borders of
@@ -70,9 +73,21 @@ def _find_width_flaws(table: FloatArray) -> list[str]:
     )
 
 
+def find_room_flaws(track: Track, width_m: float) -> list[str]:
+    """Why a centre line has no room for the road of this width that was built round it."""
+    flaws = _find_centre_flaws(track)
+    row = int(track.widths_m.argmin())
+    if track.widths_m[row] < MOST_NARROWED * width_m:
+        flaws.append(
+            f"a road of {width_m} m has no room: {track.widths_m[row]:.2f} m are left in row "
+            f"{row}, where it meets itself or bends too sharply; accepted is one that is narrower"
+        )
+    return flaws
+
+
 def find_road_flaws(track: Track) -> list[str]:
     """What makes the road of finite lines one that a car can't drive."""
-    flaws = _find_crossing_flaws(track)
+    flaws = _find_centre_flaws(track) + _find_border_flaws(track)
     off_road = find_rows_off_road(track)
     if len(off_road) > MOST_OFF_ROAD * len(track.centre):
         flaws.append(
@@ -83,15 +98,18 @@ def find_road_flaws(track: Track) -> list[str]:
     return flaws
 
 
-def _find_crossing_flaws(track: Track) -> list[str]:
-    centre, inner, outer = lines_of(track)
-    flaws = [
-        _told("the centre line crosses itself", _large(find_self_crossings(centre), track)),
-        _told("the inner border crosses itself", _large(find_self_crossings(inner), track)),
-        _told("the outer border crosses itself", _large(find_self_crossings(outer), track)),
-        _told("the inner border crosses the outer one", find_crossings(inner, outer)),
+def _find_centre_flaws(track: Track) -> list[str]:
+    centre, _, _ = lines_of(track)
+    return _told("the centre line crosses itself", _large(find_self_crossings(centre), track))
+
+
+def _find_border_flaws(track: Track) -> list[str]:
+    _, inner, outer = lines_of(track)
+    return [
+        *_told("the inner border crosses itself", _large(find_self_crossings(inner), track)),
+        *_told("the outer border crosses itself", _large(find_self_crossings(outer), track)),
+        *_told("the inner border crosses the outer one", find_crossings(inner, outer)),
     ]
-    return [flaw for flaw in flaws if flaw]
 
 
 def find_small_loops(track: Track) -> list[Crossing]:
@@ -132,10 +150,10 @@ def _large(crossings: list[Crossing], track: Track) -> list[Crossing]:
     return [crossing for crossing in crossings if crossing.loop_m > limit_m]
 
 
-def _told(what: str, crossings: list[Crossing]) -> str:
+def _told(what: str, crossings: list[Crossing]) -> list[str]:
     """One sentence, or none where there is no crossing."""
     places = [
         f"at ({at.x_m:.2f}, {at.y_m:.2f}) m by rows {at.rows[0]} and {at.rows[1]}"
         for at in crossings
     ]
-    return f"{what} {listed(places)}" if places else ""
+    return [f"{what} {listed(places)}"] if places else []

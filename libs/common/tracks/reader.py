@@ -6,7 +6,7 @@ import numpy as np
 
 from libs.common.errors import InvalidInput
 from libs.common.tracks.borders import DEFAULT_WIDTH_M, build_road, signed_area_m2
-from libs.common.tracks.flaws import find_road_flaws, find_table_flaws
+from libs.common.tracks.flaws import find_road_flaws, find_room_flaws, find_table_flaws
 from libs.common.tracks.npy import CENTRE_COLUMNS, read_table
 from libs.common.tracks.oddities import describe_oddities
 from libs.common.tracks.track import FloatArray, Track
@@ -49,6 +49,7 @@ def read_npy(name: str, data: bytes, width_m: float | None = None) -> TrackFile:
     rows, closed, notes = _find_closure(table)
     if rows.shape[1] == CENTRE_COLUMNS:
         track = build_road(name, rows, width_m or DEFAULT_WIDTH_M, closed)
+        refuse(name, find_room_flaws(track, width_m or DEFAULT_WIDTH_M))
         notes.append(f"the file has a centre line only: borders {_told_width(width_m)} apart")
     else:
         track, more = _build_given(name, rows, closed)
