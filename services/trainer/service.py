@@ -167,9 +167,7 @@ class Trainer(Service[TrainerSettings]):
         """
         users = [record.run_id for record in self.table.all() if record.track.name == name]
         users += await self.evaluations.pending_on(name)
-        if users:
-            raise Conflict(f"track {name!r} is referred to by {', '.join(users[:5])}")
-        await self.tracks.delete(name)
+        await self.tracks.delete(name, users)
 
     def detail(self) -> dict[str, Any]:
         """The runs in hand."""

@@ -107,16 +107,18 @@ class TracksCatalogue:
         await self._objects.put(key, road)
         return entry, new
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, users: list[str]) -> None:
         """
-        Forget an imported track that nothing refers to.
+        Forget an imported track, unless there are users of it.
 
         Raises:
-            NotFound: no track has that name. Conflict: it is built in.
+            NotFound: no track has that name. Conflict: it is built in, or used.
         """
         if name in built_in_names():
             raise Conflict(f"{name!r} is a built-in track; only imported ones can be deleted")
         await self.find(name)
+        if users:
+            raise Conflict(f"track {name!r} is referred to by {', '.join(users[:5])}")
         await self._imported.delete(name)
         await self._objects.delete(_key(name))
 

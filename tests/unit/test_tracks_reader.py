@@ -111,7 +111,7 @@ def test_ends_that_differ_by_rounding_are_one_point() -> None:
 def test_ends_that_are_far_apart_stay_open() -> None:
     file = read(table_of("loop")[:100])
     assert not file.track.closed
-    assert "the track is open: its ends are 2.74 m apart" == file.notes[0]
+    assert file.notes[0] == "the track is open: its ends are 2.74 m apart"
 
 
 def test_whole_centimetres_are_no_metres() -> None:

@@ -22,7 +22,11 @@ def build_road(name: str, centre: FloatArray, width_m: float, closed: bool) -> T
 
     The inner border is that of the infield; on an open track it is the left one.
     """
-    left, right = (_offset(centre, side * width_m / 2, closed) for side in (1.0, -1.0))
+    moves = (centre != np.roll(centre, 1, axis=0)).any(axis=1)
+    moves[0] |= not closed
+    place = np.cumsum(moves) - 1  # of a row among those that do not repeat the one before
+    half_m = width_m / 2
+    left, right = (_offset(centre[moves], side, closed)[place] for side in (half_m, -half_m))
     inner, outer = (right, left) if closed and signed_area_m2(centre) < 0 else (left, right)
     return Track(name, centre, inner, outer, closed=closed)
 

@@ -11,7 +11,8 @@ from libs.common.tracks.track import FloatArray, IntArray
 MOST_CROSSINGS = 200
 """Further ones are not looked for: a line that is not sound has them by the million."""
 
-SAME_PLACE_M = 1e-6
+SAME_PLACE_M = 1e-3
+"""Neighbours meet in the point that they share; loops that are shorter are rounding."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,10 @@ def find_self_crossings(line: FloatArray) -> list[Crossing]:
     total_m, closed = begins_m[-1], bool(np.array_equal(line[0], line[-1]))
     found = []
     for first, second, along, other, place in _meetings(line, line):
-        if first >= second:
-            continue
         way_m = begins_m[second] + other * lengths[second]
         way_m -= begins_m[first] + along * lengths[first]
         loop_m = min(way_m, total_m - way_m) if closed else way_m
-        if loop_m > SAME_PLACE_M:  # neighbours meet in the point that they share
+        if loop_m > SAME_PLACE_M:
             found.append(Crossing(*place, rows=(first, second), loop_m=float(loop_m)))
         if len(found) >= MOST_CROSSINGS:
             break
@@ -67,6 +66,8 @@ def _meetings(
         near: IntArray = tree.query(linestrings(ours[begin : begin + 256]))
         first, second = near[:, np.lexsort((near[1], near[0]))]
         first = first + begin
+        if other is line:  # each pair once
+            first, second = first[first < second], second[first < second]
         start, step = ours[first, 0], ours[first, 1] - ours[first, 0]
         gap, across = theirs[second, 0] - start, theirs[second, 1] - theirs[second, 0]
         turn = _cross(step, across)
