@@ -1,5 +1,7 @@
 """Tracks: the built-in ones, geometry along and across them, and the way to `.npy` and back."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,9 @@ from shapely.geometry import LineString, Polygon
 
 from libs.common.errors import NotFound
 from libs.common.tracks import Track, built_in_names, load_built_in, parse_npy, read_npy
+from libs.common.tracks.facts import find_facts
 
+DOCS = Path(__file__).parents[2] / "docs"
 SMALLEST_TURN_M = 0.44  # what a car steering 30 degrees can drive
 
 names = st.sampled_from(built_in_names())
@@ -48,6 +52,15 @@ def test_a_built_in_track_is_a_road_that_a_car_can_drive(name: str) -> None:
     assert curvature_1pm.max() < 1 / SMALLEST_TURN_M
     assert track.widths_m.min() > 0.6
     assert read_npy(name, track.to_npy()).notes == ()
+
+
+@pytest.mark.parametrize("name", built_in_names())
+def test_the_documentation_shows_every_built_in_track_as_it_is(name: str) -> None:
+    facts = find_facts(load_built_in(name))
+    text = (DOCS / "tracks.md").read_text("utf-8")
+    assert f"| `{name}` | {facts.length_m:.1f} m | {facts.width_mean_m:.2f} m |" in text
+    assert f"images/tracks/{name}.png" in text
+    assert (DOCS / "images" / "tracks" / f"{name}.png").is_file()
 
 
 @pytest.mark.parametrize("name", built_in_names())

@@ -85,8 +85,10 @@ def test_every_problem_is_told_at_once_with_rows_and_values() -> None:
     rows[9, 2:4] = rows[9, 4:6]
     with pytest.raises(InvalidInput) as caught:
         parse_npy("mine", npy(rows))
-    assert len(caught.value.problems) == 2
-    assert "row 5 is 0.000 m wide, row 9 is 0.000 m wide" in caught.value.problems[1]
+    extent, length, width = caught.value.problems
+    assert "it extends over 7999 m; at most 1000 m" in extent
+    assert "m long; at most 2000 m" in length
+    assert "row 5 is 0.000 m wide, row 9 is 0.000 m wide" in width
 
 
 def test_a_wrong_shape_of_objects_is_two_problems() -> None:

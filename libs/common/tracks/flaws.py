@@ -10,6 +10,9 @@ from libs.common.tracks.npy import ROAD_COLUMNS
 from libs.common.tracks.track import FloatArray, IntArray, Track, close
 
 MAX_EXTENT_M = 1_000.0
+MAX_LENGTH_M = 2_000.0
+"""Twenty times the longest track of the community; of the borders too."""
+
 MIN_POINTS = 4
 MIN_WIDTH_M = 0.05
 MOST_OFF_ROAD = 0.25
@@ -18,10 +21,11 @@ MOST_OFF_ROAD = 0.25
 MOST_NARROWED = 0.9
 """The share of its width that a road built round a centre line has everywhere."""
 
-LOOP_WIDTHS = 2.0
+LOOP_WIDTHS, LOOP_SHARE = 3.0, 0.25
 """
-A border may cross itself in a loop up to so many road widths long: those of the inner borders of
-tight bends, which were made by shifting the centre line. A car passes outside of them.
+A line may cross itself in a loop up to so many road widths, and this share of itself, long: those
+of the inner borders of tight bends, which were made by shifting the centre line. A car passes
+outside of them.
 """
 
 MOST_TOLD = 5
@@ -57,6 +61,12 @@ def _find_size_flaws(table: FloatArray) -> list[str]:
     elif np.count_nonzero(steps_m) < MIN_POINTS - 1:
         flaws.append(
             f"{np.count_nonzero(steps_m) + 1} different points; at least {MIN_POINTS} are needed"
+        )
+    lengths_m = np.hypot(*np.diff(table.reshape(len(table), -1, 2), axis=0).T).sum(axis=1)
+    if lengths_m.max() > MAX_LENGTH_M:
+        flaws.append(
+            f"a line of it is {lengths_m.max():.0f} m long; at most {MAX_LENGTH_M:.0f} m are "
+            "accepted"
         )
     if table.shape[1] == ROAD_COLUMNS:
         flaws += _find_width_flaws(table)
@@ -99,24 +109,31 @@ def find_road_flaws(track: Track) -> list[str]:
 
 
 def _find_centre_flaws(track: Track) -> list[str]:
-    centre, _, _ = lines_of(track)
-    return _told("the centre line crosses itself", _large(find_self_crossings(centre), track))
+    large, _ = _find_loops(lines_of(track)[0], track)
+    return _told("the centre line crosses itself", large)
 
 
 def _find_border_flaws(track: Track) -> list[str]:
     _, inner, outer = lines_of(track)
     return [
-        *_told("the inner border crosses itself", _large(find_self_crossings(inner), track)),
-        *_told("the outer border crosses itself", _large(find_self_crossings(outer), track)),
+        *_told("the inner border crosses itself", _find_loops(inner, track)[0]),
+        *_told("the outer border crosses itself", _find_loops(outer, track)[0]),
         *_told("the inner border crosses the outer one", find_crossings(inner, outer)),
     ]
 
 
 def find_small_loops(track: Track) -> list[Crossing]:
     """Where a line crosses itself in a loop that a car can pass."""
-    found = [crossing for line in lines_of(track) for crossing in find_self_crossings(line)]
-    large = _large(found, track)
-    return [crossing for crossing in found if crossing not in large]
+    return [crossing for line in lines_of(track) for crossing in _find_loops(line, track)[1]]
+
+
+def _find_loops(line: FloatArray, track: Track) -> tuple[list[Crossing], list[Crossing]]:
+    """Where a line crosses itself: in large loops, and in small ones."""
+    length_m = float(np.hypot(*np.diff(line, axis=0).T).sum())
+    limit_m = min(LOOP_WIDTHS * float(np.median(track.widths_m)), LOOP_SHARE * length_m)
+    found = find_self_crossings(line)
+    large = [crossing for crossing in found if crossing.loop_m > limit_m]
+    return large, [crossing for crossing in found if crossing.loop_m <= limit_m]
 
 
 def lines_of(track: Track) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -143,11 +160,6 @@ def listed(parts: Sequence[str]) -> str:
     """The first few of many, and how many more there are."""
     rest = len(parts) - MOST_TOLD
     return ", ".join(parts[:MOST_TOLD]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _large(crossings: list[Crossing], track: Track) -> list[Crossing]:
-    limit_m = LOOP_WIDTHS * float(np.median(track.widths_m))
-    return [crossing for crossing in crossings if crossing.loop_m > limit_m]
 
 
 def _told(what: str, crossings: list[Crossing]) -> list[str]:

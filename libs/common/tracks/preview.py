@@ -12,7 +12,8 @@ from libs.common.tracks.track import FloatArray, Track, close
 
 FIELD, ROAD, BORDER, DASH = "#2f6b3f", "#3a3d42", "#f4f4f0", "#f0a830"
 START, TEXT = "#e5484d", "#f4f4f0"
-BORDER_M, DASH_M, DASH_WIDTH_M, GAP_M = 0.05, 0.2, 0.04, 0.2
+BORDER_M, DASH_M, DASH_WIDTH_M = 0.05, 0.2, 0.04
+MOST_DASHES = 500
 MARGIN_M = 0.5
 CAPTION_PX = 34
 MOST_TALL = 1.5  # times the picture's width
@@ -82,8 +83,9 @@ def _draw_road(image: Image.Image, canvas: Canvas, track: Track, frame: _Frame) 
 
 
 def _draw_dashes(canvas: Canvas, track: Track, frame: _Frame) -> None:
-    for begin_m in np.arange(0.0, track.length_m - DASH_M, DASH_M + GAP_M):
-        dash = track.points_at(np.linspace(begin_m, begin_m + DASH_M, 5))
+    dash_m = max(DASH_M, track.length_m / MOST_DASHES / 2)
+    for begin_m in np.arange(0.0, track.length_m - dash_m, 2 * dash_m):
+        dash = track.points_at(np.linspace(begin_m, begin_m + dash_m, 5))
         canvas.line(frame.place(dash), DASH, frame.stroke(DASH_WIDTH_M), joint="curve")
 
 
@@ -101,16 +103,18 @@ def _draw_start(canvas: Canvas, track: Track, frame: _Frame) -> None:
 
 
 def _with_caption(image: Image.Image, track: Track, pixels_per_m: float) -> Image.Image:
-    """The picture above a line of text with a scale of one metre."""
-    whole = Image.new("RGB", (image.width, image.height + CAPTION_PX), ROAD)
-    whole.paste(image)
-    canvas, middle = ImageDraw.Draw(whole), image.height + CAPTION_PX // 2
-    facts = find_facts(track)
+    """The picture above a line of text with a scale of one metre; as wide as both need."""
+    facts, font = find_facts(track), ImageFont.load_default(14)
     low_m, high_m = facts.width_min_m, facts.width_max_m
     width = f"{facts.width_mean_m:.2f}" if high_m - low_m < 0.05 else f"{low_m:.2f}-{high_m:.2f}"
     text = f"{facts.name}   {facts.length_m:.2f} m   {width} m wide   {facts.direction}"
-    canvas.text((10, middle), text, TEXT, ImageFont.load_default(14), anchor="lm")
-    end = whole.width - 10
+    caption_px = math.ceil(font.getlength(text) + pixels_per_m) + 40
+    across, middle = max(image.width, caption_px), image.height + CAPTION_PX // 2
+    whole = Image.new("RGB", (across, image.height + CAPTION_PX), FIELD)
+    whole.paste(image, ((across - image.width) // 2, 0))
+    canvas, end = ImageDraw.Draw(whole), across - 10
+    canvas.rectangle((0, image.height, *whole.size), ROAD)
+    canvas.text((10, middle), text, TEXT, font, anchor="lm")
     canvas.line([(end - pixels_per_m, middle + 5), (end, middle + 5)], TEXT, 2)
     canvas.text((end, middle + 2), "1 m", TEXT, ImageFont.load_default(11), anchor="rb")
     return whole
