@@ -78,8 +78,9 @@ class Track(Document):
     """A track that runs can name."""
 
     name: str
+    built_in: bool = False
     length_m: float | None = None
-    closed: bool = True
+    width_m: float | None = None
     notes: list[str] = []
     is_new: bool = False
 

@@ -103,13 +103,26 @@ def test_a_file_of_nothing_but_nan_is_refused_in_one_line() -> None:
 
 
 def test_no_rows_at_all_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="0 points; at least 4"):
+    with pytest.raises(InvalidInput, match="0 different points; at least 4"):
         parse_npy("mine", npy(np.zeros((0, 6))))
 
 
 def test_too_few_points_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="3 points; at least 4"):
+    with pytest.raises(InvalidInput, match="3 different points; at least 4"):
         parse_npy("mine", npy(table()[:3]))
+
+
+def test_a_triangle_has_too_few_points_even_with_its_closing_row() -> None:
+    corners = np.array([(0.0, 0), (4, 0), (2, 4), (0, 0)])
+    with pytest.raises(InvalidInput, match="3 different points; at least 4"):
+        parse_npy("mine", npy(corners))
+
+
+def test_values_beyond_all_bounds_are_refused_as_too_far_apart() -> None:
+    rows = table()
+    rows[3], rows[4] = 1e308, -1e308
+    with pytest.raises(InvalidInput, match="extends over inf m"):
+        parse_npy("mine", npy(rows))
 
 
 def test_a_road_without_width_is_refused_with_its_row() -> None:

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 import typer
+from rich.markup import escape
 from rich.progress import track as with_progress
 
 from libs.cli.output import (
@@ -73,7 +74,6 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Say of track files whether they can be imported, and what is wrong; needs no stack."""
-
     from libs.common.tracks import read_npy
 
     def try_out(source: TrackSource) -> Outcome:
@@ -88,9 +88,9 @@ def check(
 def _try_each(
     sources: list[TrackSource], attempt: Callable[[TrackSource], Outcome]
 ) -> list[Outcome]:
-    """One after the other, under a bar where there are many and somebody looks."""
+    """One after the other, under a bar where somebody looks."""
     shown: Iterable[TrackSource] = with_progress(
-        sources, "tracks", console=notes, transient=True, disable=len(sources) == 1
+        sources, "tracks", console=notes, transient=True, disable=not notes.is_terminal
     )
     return [_outcome_of(source, attempt) for source in shown]
 
@@ -122,4 +122,4 @@ def _finish(outcomes: list[Outcome], as_json: bool) -> None:
 def _row(outcome: Outcome) -> tuple[object, ...]:
     told = "\n".join(outcome.problems or outcome.notes)
     name = outcome.name or PurePosixPath(outcome.file).name
-    return (name, outcome.outcome, outcome.length_m, told)
+    return (escape(name), outcome.outcome, outcome.length_m, escape(told))

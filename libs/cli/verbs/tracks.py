@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
+from libs.cli.documents import Track as TrackDocument
 from libs.cli.output import AsJson, WrongUsage, console, show_document, show_facts, show_table
 from libs.cli.track_sources import source_of_file
 from libs.cli.verbs.runs import connect
@@ -36,8 +38,9 @@ def show_list(as_json: AsJson = False) -> None:
         found = client.list_tracks()
     if as_json:
         show_document([track.as_json() for track in found])
-    else:
-        show_table(("track", "length m"), [(track.name, track.length_m) for track in found])
+        return
+    columns = ("track", "length m", "width m", "")
+    show_table(columns, [_row(track) for track in found])
 
 
 @app.command()
@@ -67,8 +70,7 @@ def show(
             "direction": facts.direction,
             "points": facts.points,
             "bounds": f"x {x_min:.2f} to {x_max:.2f} m, y {y_min:.2f} to {y_max:.2f} m",
-            **{f"note {number}": note for number, note in enumerate(file.notes, 1)},
-            "preview": preview,
+            **{f"note {number}": escape(note) for number, note in enumerate(file.notes, 1)},
         }
     )
 
@@ -135,6 +137,8 @@ def rename(
     as_json: AsJson = False,
 ) -> None:
     """Give an imported track another name; runs and evaluations keep those they refer to."""
+    if new_name == name:
+        raise WrongUsage(f"{name!r} is the track's name already")
     with connect() as client:
         renamed = client.import_track(new_name, client.download_track(name))
         try:
@@ -157,7 +161,7 @@ def delete(
     if as_json:
         show_document({"name": name})
     else:
-        console.print(f"{name} is forgotten")
+        console.print(f"{name} is forgotten", markup=False)
 
 
 def load(name: str) -> "TrackFile":
@@ -179,6 +183,11 @@ def load(name: str) -> "TrackFile":
         return TrackFile(parse_npy(name, client.download_track(name)), tuple(told))
 
 
+def _row(track: TrackDocument) -> tuple[object, ...]:
+    kind = "built in" if track.built_in else "imported"
+    return (track.name, track.length_m, track.width_m, kind)
+
+
 def _keep(track: "Track", told: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Write a new track into a file, or import it."""
     if out is not None:
@@ -196,7 +205,7 @@ def _tell(name: str, told: tuple[str, ...], out: Path | None, as_json: bool) -> 
         show_document({"name": name, "file": out, "notes": told})
         return
     place = f"in {out}" if out else "among the tracks"
-    console.print(f"[bold]{name}[/] is {place}", soft_wrap=True)
+    console.print(f"{name} is {place}", markup=False, soft_wrap=True)
     for note in told:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
 

@@ -33,18 +33,23 @@ MOST_TOLD = 5
 
 def find_table_flaws(table: FloatArray) -> list[str]:
     """What is wrong with the numbers of a table (rows, 2 or 6) in metres."""
-    flaws = []
-    if len(table) < MIN_POINTS:
-        flaws.append(f"{len(table)} points; at least {MIN_POINTS} are needed")
     bad = [
         f"row {row}, column {column} is {table[row, column]}"
         for row, column in np.argwhere(~np.isfinite(table))
     ]
     if bad:
-        flaws.append(f"{listed(bad)}; every value must be a finite number of metres")
-    elif len(table):
-        flaws += _find_size_flaws(table)
+        flaws = [] if len(table) >= MIN_POINTS else [_too_few(len(table))]
+        return [*flaws, f"{listed(bad)}; every value must be a finite number of metres"]
+    points = len(np.unique(table[:, 0:2], axis=0))
+    flaws = [_too_few(points)] if points < MIN_POINTS else []
+    if len(table):
+        with np.errstate(over="ignore", invalid="ignore"):  # of values that are refused here
+            flaws += _find_size_flaws(table)
     return flaws
+
+
+def _too_few(points: int) -> str:
+    return f"{points} different points; at least {MIN_POINTS} are needed"
 
 
 def _find_size_flaws(table: FloatArray) -> list[str]:
@@ -55,14 +60,9 @@ def _find_size_flaws(table: FloatArray) -> list[str]:
             f"it extends over {extent_m:.0f} m; at most {MAX_EXTENT_M:.0f} m are accepted "
             "(are the values metres?)"
         )
-    steps_m = np.hypot(*np.diff(table[:, 0:2], axis=0).T)
-    if not steps_m.any():
-        flaws.append("all centre points are the same; the length is 0 m")
-    elif np.count_nonzero(steps_m) < MIN_POINTS - 1:
-        flaws.append(
-            f"{np.count_nonzero(steps_m) + 1} different points; at least {MIN_POINTS} are needed"
-        )
     lengths_m = np.hypot(*np.diff(table.reshape(len(table), -1, 2), axis=0).T).sum(axis=1)
+    if lengths_m[0] == 0.0:
+        flaws.append("all centre points are the same; the length is 0 m")
     if lengths_m.max() > MAX_LENGTH_M:
         flaws.append(
             f"a line of it is {lengths_m.max():.0f} m long; at most {MAX_LENGTH_M:.0f} m are "
@@ -75,12 +75,11 @@ def _find_size_flaws(table: FloatArray) -> list[str]:
 
 def _find_width_flaws(table: FloatArray) -> list[str]:
     widths_m = np.hypot(*(table[:, 2:4] - table[:, 4:6]).T)
-    narrow = [
-        f"row {row} is {widths_m[row]:.3f} m wide" for row in np.flatnonzero(widths_m < MIN_WIDTH_M)
-    ]
-    return [f"{listed(narrow)} between its borders; at least {MIN_WIDTH_M} m are needed"] * bool(
-        narrow
-    )
+    narrow = np.flatnonzero(widths_m < MIN_WIDTH_M)
+    if not len(narrow):
+        return []
+    told = listed([f"row {row} is {widths_m[row]:.3f} m wide" for row in narrow])
+    return [f"{told} between its borders; at least {MIN_WIDTH_M} m are needed"]
 
 
 def find_room_flaws(track: Track, width_m: float) -> list[str]:
