@@ -1,6 +1,7 @@
 """Track files as they are found: mangled, but the same road; or no road at all."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,20 @@ def test_what_was_read_once_is_read_the_same_again(name: str, shift: float) -> N
     again = read_npy("mine", first.to_npy())
     assert_same_road(again.track, first, 0.0)
     assert not any("closed" in note for note in again.notes)
+
+
+def test_real_tracks_are_the_same_road_however_they_are_mangled(shared_data: Path) -> None:
+    for path in sorted((shared_data / "tracks").glob("*.npy")):
+        table = np.load(path)
+        track = read(table).track
+        assert_same_road(read(table.astype(">f4")).track, track, 1e-4)
+        assert_same_road(read(table[::-1]).track, track.reversed())
+        if track.closed:
+            assert_same_road(read(table[:-1]).track, track)
+            assert_same_road(read(table[:, [0, 1, 4, 5, 2, 3]]).track, track)
+        line = read(table[:, 0:2], 0.6).track
+        assert line.length_m == pytest.approx(track.length_m)
+        assert line.widths_m == pytest.approx(0.6, abs=0.01)
 
 
 def test_ends_that_differ_by_rounding_are_one_point() -> None:
