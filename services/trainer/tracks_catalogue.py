@@ -66,6 +66,8 @@ class TracksCatalogue:
         if name in built_in_names():
             return TrackEntry.of(await asyncio.to_thread(load_built_in, name), None)
         try:
+            if not _is_name(name):
+                raise NotFound(f"{name!r} is no name of a track")
             return (await self._imported.get(name))[0]
         except NotFound as error:
             known = ", ".join(entry.track.name for entry in await self.all())
@@ -138,8 +140,7 @@ class TracksCatalogue:
 
 
 def _check(name: str, data: bytes) -> None:
-    # Dots separate words on the bus, which are never empty.
-    if re.fullmatch(TRACK_PATTERN, name) is None or ".." in name or name.endswith("."):
+    if not _is_name(name):
         raise InvalidInput(
             f"track name {name!r}; accepted: {TRACK_PATTERN} without .. or a dot at the end"
         )
@@ -147,6 +148,12 @@ def _check(name: str, data: bytes) -> None:
         raise Conflict(f"{name!r} is the name of a built-in track; choose another name")
     if len(data) > MAX_TRACK_BYTES:
         raise TooLarge(f"the track has {len(data):,} bytes; accepted: up to {MAX_TRACK_BYTES:,}")
+
+
+def _is_name(name: str) -> bool:
+    # Dots separate words on the bus, which are never empty.
+    fits = re.fullmatch(TRACK_PATTERN, name) is not None
+    return fits and ".." not in name and not name.endswith(".")
 
 
 def _key(name: str) -> str:

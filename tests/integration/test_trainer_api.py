@@ -554,7 +554,9 @@ def test_a_track_is_shown_in_numbers_as_a_picture_and_as_a_drawing(client: httpx
     assert picture.content.startswith(b"\x89PNG")
     assert client.get("/tracks/alley/track.npy").content == load_built_in("alley").to_npy()
     assert b"stroke-dasharray" in client.get("/tracks/alley/track.svg").content
-    refusal(client.get("/tracks/none/preview.png"), 404)
+    for unknown in ("none", "a..b", "end.", "*", "two%20words"):
+        refusal(client.get(f"/tracks/{unknown}/preview.png"), 404)
+        refusal(client.get(f"/tracks/{unknown}"), 404)
 
 
 def test_a_track_that_nothing_refers_to_is_deleted(client: httpx.Client, name: str) -> None:
