@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from libs.common.deepracer.continuous import scale_actions
+from libs.common.deepracer.continuous import command_bounds, scale_actions
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.metadata import ContinuousActionSpace, ModelMetadata
 from libs.common.deepracer.run_spec import RunSpec
@@ -175,7 +175,7 @@ class Learner:
         decision = Decision(tuple(self._episodes), self._state.iteration, ended=ended)
         space = self._spec.metadata.action_space
         if isinstance(space, ContinuousActionSpace):
-            scaled = scale_actions(space, actions).tolist()
+            scaled = scale_actions(command_bounds(space), actions).tolist()
             return replace(
                 decision, commands=tuple((steering, speed) for steering, speed in scaled)
             )

@@ -107,11 +107,10 @@ class Training:
 
     async def _send_rollouts(self) -> None:
         order, spec = self._order, self._order.spec
-        cars, simulators = (
-            spec.hyperparameters.cars,
-            min(spec.simulators, spec.hyperparameters.cars),
-        )
-        bounds = [cars * number // simulators for number in range(simulators + 1)]
+        together = spec.race.cars_in_arena  # they share a track and so a simulator
+        arenas = spec.hyperparameters.cars // together
+        simulators = min(spec.simulators, arenas)
+        bounds = [arenas * number // simulators * together for number in range(simulators + 1)]
         slices = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
         names = [
             rollout_name(order.run_id, order.attempt, self._rollouts + number)
@@ -143,7 +142,9 @@ class Training:
             if turn.anew:
                 await self._begin_anew(turn)
             decision = await self._in_thread(self._learner.act, self._seen(turn), turn.steps)
-            self._lockstep.reply(turn, decision.actions, decision.episodes, decision.iteration)
+            self._lockstep.reply(
+                turn, decision.actions, decision.episodes, decision.iteration, decision.commands
+            )
             if decision.ended is not None:
                 await self._end_iteration(decision, decision.ended)
             if (reason := self._learner.limit_reached()) is not None:

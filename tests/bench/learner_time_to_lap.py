@@ -20,11 +20,13 @@ from rich.console import Console
 from rich.table import Table
 
 from libs.common.deepracer.hyperparameters import Hyperparameters
-from libs.common.deepracer.metadata import DiscreteAction, ModelMetadata
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.run_spec import RaceSpec, RunSpec
 from libs.common.events import CarStep
 from libs.common.tracks import Track, load_built_in, parse_npy
-from services.simulator.time_trial import CarOutcome, TimeTrial
+from services.simulator.action_space import ActionSpace, Orders
+from services.simulator.race import Race, StepResult
+from services.simulator.rollout import as_steps
 from services.trainer.architecture import Observations
 from services.trainer.learner import Learner
 from services.trainer.network import configure_threads
@@ -63,21 +65,17 @@ class Course:
     """A track, the cars' action space and a centre-line reward."""
 
     def __init__(self, track: Track, metadata: ModelMetadata, max_steps: int) -> None:
-        assert isinstance(metadata.action_space, tuple)
-        self.track, self.metadata = track, metadata
+        self.track, self.metadata, self.space = track, metadata, ActionSpace(metadata)
         self.race = RaceSpec(max_steps=max_steps)
-        self._steering_rad = np.array([each.steering_rad for each in metadata.action_space])
-        self._speed_mps = np.array([each.speed for each in metadata.action_space])
 
-    def trial(self, seeds: Sequence[int]) -> TimeTrial:
+    def start(self, seeds: Sequence[int]) -> Race:
         """Cars on the track, one for each seed."""
-        return TimeTrial(self.track, self.race, self.metadata.version, seeds)
+        return Race(self.track, self.race, self.metadata.version, seeds)
 
-    def drive(self, trial: TimeTrial, actions: Sequence[int]) -> tuple[CarOutcome, ...]:
+    def drive(self, race: Race, orders: Orders) -> StepResult:
         """One camera step."""
-        chosen = np.asarray(actions)
-        trial.step(self._steering_rad[chosen], self._speed_mps[chosen], chosen)
-        return trial.finish_step([centre_line_reward(params) for params in trial.reward_params()])
+        race.step(*orders)
+        return race.finish_step([centre_line_reward(params) for params in race.measured_params()])
 
 
 def seen(images: NDArray[np.uint8]) -> Observations:
@@ -95,40 +93,27 @@ def centre_line_reward(params: dict[str, float]) -> float:
 
 def evaluate(learner: Learner, course: Course, seed: int) -> int:
     """How many of five cars lap with the most probable actions."""
-    trial = course.trial(range(seed, seed + TRIALS))
+    race = course.start(range(seed, seed + TRIALS))
     laps: dict[int, bool] = {}
     while len(laps) < TRIALS:
-        actions = np.argmax(learner.exported_policy(seen(trial.observations)), axis=1)
-        for car, outcome in enumerate(course.drive(trial, actions)):
-            if outcome.done:
-                laps.setdefault(car, outcome.status == "lap_complete")
+        orders = course.space.most_probable(learner.exported_policy(seen(race.observations)))
+        result = course.drive(race, orders)
+        for episode in result.ended:
+            laps.setdefault(episode.car, not np.isnan(result.lap_s[episode.car]))
     return sum(laps.values())
 
 
 def rollouts(learner: Learner, course: Course, spec: RunSpec) -> Iterator[bool]:
     """Drive and learn; yields whether an iteration ended, at every camera step."""
     cars = spec.hyperparameters.cars
-    trial = course.trial(range(spec.seed, spec.seed + cars))
+    race = course.start(range(spec.seed, spec.seed + cars))
     steps: Sequence[CarStep] = ()
     while True:
-        decision = learner.act(seen(trial.observations), steps)
+        decision = learner.act(seen(race.observations), steps)
         yield decision.ended is not None
-        outcomes = course.drive(trial, decision.actions)
-        steps = [as_step(outcome) for outcome in outcomes]
-
-
-def as_step(outcome: CarOutcome) -> CarStep:
-    """What a simulator would send of it."""
-    return CarStep(
-        reward=outcome.reward,
-        done=outcome.done,
-        truncated=outcome.truncated,
-        status=outcome.status,
-        progress_pct=outcome.progress_pct,
-        steps=outcome.steps,
-        episode_reward=outcome.episode_reward,
-        lap_s=outcome.lap_s,
-    )
+        orders = course.space.take(decision.actions, decision.commands, cars)
+        result = course.drive(race, orders)
+        steps = as_steps(result, result.episode.tolist())
 
 
 def learn_to_lap(spec: RunSpec, course: Course, max_seconds: float) -> Outcome:
@@ -156,15 +141,23 @@ def learn_to_lap(spec: RunSpec, course: Course, max_seconds: float) -> Outcome:
     return outcome
 
 
-def steering_actions(speeds_mps: Sequence[float]) -> ModelMetadata:
+def steering_actions(speeds_mps: Sequence[float], network: str) -> ModelMetadata:
     """Five steering angles at each of the speeds."""
     pairs = [(angle, speed) for speed in speeds_mps for angle in (-30.0, -15.0, 0.0, 15.0, 30.0)]
-    return ModelMetadata(
-        action_space=tuple(
-            DiscreteAction(steering_angle=angle, speed=speed, index=index)
-            for index, (angle, speed) in enumerate(pairs)
-        )
-    )
+    actions = [
+        {"steering_angle": angle, "speed": speed, "index": index}
+        for index, (angle, speed) in enumerate(pairs)
+    ]
+    return ModelMetadata.model_validate({"action_space": actions, "neural_network": network})
+
+
+def continuous_actions(low_mps: float, high_mps: float, network: str) -> ModelMetadata:
+    """Any steering angle and any speed between the two."""
+    ranges = {
+        "steering_angle": {"low": -30.0, "high": 30.0},
+        "speed": {"low": low_mps, "high": high_mps},
+    }
+    return ModelMetadata.model_validate({"action_space": ranges, "neural_network": network})
 
 
 def load_track(name: str) -> Track:
@@ -198,12 +191,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--speeds", type=float, nargs="+", default=[1.5])
+    parser.add_argument("--continuous", action="store_true", help="between two --speeds")
+    parser.add_argument("--network", default="DEEP_CONVOLUTIONAL_NETWORK_SHALLOW")
     parser.add_argument("--max-seconds", type=float, default=120)
     parser.add_argument("--max-steps", type=int, default=400)
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
     configure_threads()
-    metadata = steering_actions(arguments.speeds)
+    if arguments.continuous:
+        metadata = continuous_actions(*arguments.speeds, arguments.network)
+    else:
+        metadata = steering_actions(arguments.speeds, arguments.network)
     course = Course(load_track(arguments.track), metadata, arguments.max_steps)
     outcomes = []
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):

@@ -480,15 +480,9 @@ def test_every_shipped_folder_is_read_and_names_a_built_in_track(folder: Path) -
     assert spec.track in built_in_names()
 
 
-@pytest.mark.parametrize("name", ["starter", "racer", "sandbox-2019"])
+@pytest.mark.parametrize("name", ["starter", "racer", "continuous", "sandbox-2019"])
 def test_the_learner_takes_the_shipped_folders(name: str) -> None:
     check_supported(read_run_directory(MODELS / name).value)
-
-
-def test_the_learner_says_that_it_takes_no_continuous_actions_yet() -> None:
-    spec = read_run_directory(MODELS / "continuous").value
-    with pytest.raises(InvalidInput, match="accepted by the learner: discrete actions"):
-        check_supported(spec)
 
 
 def test_a_minibatch_that_no_rollout_fills_is_refused() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from libs.common.deepracer.continuous import scale_actions
+from libs.common.deepracer.continuous import command_bounds, scale_actions
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.metadata import (
     ContinuousActionSpace,
@@ -70,7 +70,7 @@ class Target:
 
 @given(st.lists(st.floats(-3, 3), min_size=2, max_size=2))
 def test_actions_are_laid_linearly_on_their_ranges_and_cut_at_the_bounds(action):
-    ((steering, speed),) = scale_actions(SPACE, np.array([action]))
+    ((steering, speed),) = scale_actions(command_bounds(SPACE), np.array([action]))
     assert np.degrees(steering) == pytest.approx(np.interp(action[0], [-1, 1], [-20, 30]))
     assert speed == pytest.approx(np.interp(action[1], [-1, 1], [1, 2]))
 

@@ -1,7 +1,6 @@
 """What today's learner takes of all that a run folder can say."""
 
 from libs.common.deepracer.hyperparameters import Hyperparameters
-from libs.common.deepracer.metadata import ContinuousActionSpace
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
 
@@ -14,11 +13,6 @@ def check_supported(spec: RunSpec) -> None:
         InvalidInput: each thing that is not supported yet, with what is.
     """
     problems = []
-    if isinstance(spec.metadata.action_space, ContinuousActionSpace):
-        problems.append(
-            "model_metadata.json: action_space: got continuous ranges; accepted by the learner: "
-            "discrete actions, continuous ones are not supported yet"
-        )
     if spec.metadata.training_algorithm != "clipped_ppo":
         problems.append(
             f"model_metadata.json: training_algorithm: got {spec.metadata.training_algorithm!r}; "
