@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from libs.common.deepracer.continuous import command_bounds, scale_actions
-from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.metadata import ContinuousActionSpace, ModelMetadata
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput, NotFound
@@ -45,6 +44,8 @@ from services.trainer.rollout import Rollout, StepEnd
 
 MAX_ROLLOUT_STEPS = 10_000
 """Of all cars between two updates: DeepRacer's cap for SHALLOW (reference, section 3)."""
+MAX_DEEP_ROLLOUT_STEPS = 3_000
+"""DeepRacer's cap for its larger networks."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,14 @@ class Learner:
     ) -> None:
         self._spec, self._hyper, self._clock = spec, spec.hyperparameters, clock
         _check_algorithm(spec.metadata)
+        rows = _rollout_rows(spec)
         self._blueprint = blueprint_of(spec.metadata, height_px, width_px)
         averaging = self._hyper.policy_averaging
         self._network = ActorCritic(self._blueprint, spec.seed, averaging)
         self._distribution = self._network.distribution
         self._ppo = Ppo(self._network, self._hyper)
         self._exploration = exploration_of(self._hyper, self._blueprint.continuous)
-        rows, cars = _rollout_rows(self._hyper), self._hyper.cars
-        self._rollout = Rollout(rows, cars, self._blueprint, self._distribution)
+        self._rollout = Rollout(rows, self._hyper.cars, self._blueprint, self._distribution)
         self._numbers = EpisodeNumbers(used_episodes)
         self._episodes: list[int] = []
         self._state = LearnerState(episodes=self._numbers.ended)
@@ -355,14 +356,16 @@ def _check_algorithm(metadata: ModelMetadata) -> None:
         )
 
 
-def _rollout_rows(hyperparameters: Hyperparameters) -> int:
+def _rollout_rows(spec: RunSpec) -> int:
     """Rows of all cars between updates: the horizon, or as many as DeepRacer's cap allows."""
-    most = max(1, MAX_ROLLOUT_STEPS // hyperparameters.cars)
-    horizon = hyperparameters.horizon
+    cars, horizon = spec.hyperparameters.cars, spec.hyperparameters.horizon
+    is_small = spec.metadata.neural_network in ("DEEP_CONVOLUTIONAL_NETWORK_SHALLOW", "FAST")
+    most_steps = MAX_ROLLOUT_STEPS if is_small else MAX_DEEP_ROLLOUT_STEPS
+    most = max(1, most_steps // cars)
     if horizon is not None and horizon > most:
         raise InvalidInput(
-            f"horizon {horizon} with {hyperparameters.cars} cars: together they make at most "
-            f"{MAX_ROLLOUT_STEPS} steps, so that up to {most} are accepted"
+            f"horizon {horizon} with {cars} cars: together they make at most {most_steps} steps, "
+            f"so that up to {most} are accepted"
         )
     return horizon or most
 

@@ -15,9 +15,11 @@ from libs.common.errors import InvalidInput, NotFound
 from libs.common.events import CarStep
 from services.trainer.frozen import run_frozen
 from services.trainer.learner import Learner
+from services.trainer.ppo import Diverged
 
 SIZE = 36
 CAMERA = "FRONT_FACING_CAMERA"
+VALUE_BIAS = "main_level/agent/main/online/network_0/v_values_head_0/output/bias"
 SETTINGS = {"cars": 4, "horizon": 8, "batch_size": 16, "num_epochs": 2, "updates_per_iteration": 2}
 
 
@@ -267,6 +269,17 @@ def test_an_algorithm_that_is_not_known_here_is_refused():
         Learner(spec.model_copy(update={"metadata": metadata}), height_px=SIZE, width_px=SIZE)
 
 
-def test_a_horizon_beyond_the_memory_is_refused():
-    with pytest.raises(InvalidInput, match="up to 39 are accepted"):
-        learner_with(cars=256, horizon=40)
+@pytest.mark.parametrize(("network", "most"), [("FAST", 39), ("DEEP_CONVOLUTIONAL_NETWORK", 11)])
+def test_a_horizon_beyond_the_memory_is_refused(network, most):
+    spec = spec_with(cars=256, horizon=40)
+    metadata = spec.metadata.model_copy(update={"neural_network": network})
+    with pytest.raises(InvalidInput, match=f"up to {most} are accepted"):
+        Learner(spec.model_copy(update={"metadata": metadata}))
+
+
+def test_weights_that_are_no_numbers_are_never_saved(tmp_path):
+    learner = learner_with()
+    learner._network.variables[VALUE_BIAS].assign([np.inf])
+    with pytest.raises(Diverged, match="no longer finite"):
+        learner.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
