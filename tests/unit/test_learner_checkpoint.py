@@ -147,6 +147,13 @@ def test_a_frozen_policy_has_deepracers_nodes_and_nothing_younger_than_tensorflo
     assert not [name for node in definition.node for name in node.attr if name.startswith("_")]
 
 
+def test_a_frozen_graph_without_the_expected_names_is_refused_with_them(network, images):
+    of_another = Blueprint(SHALLOW.network, {"LEFT_CAMERA": (SIZE, SIZE, 1)}, actions=5)
+    model = freeze_policy(ActorCritic(of_another, 0).export_weights(), of_another)
+    with pytest.raises(InvalidInput, match=f"nodes {input_node(CAMERA)} and {OUTPUT_NODE}"):
+        run_frozen(model, images)
+
+
 @pytest.mark.parametrize("model", [b"not a graph", b""])
 def test_bytes_that_are_no_policy_are_refused(model, images):
     with pytest.raises(InvalidInput, match="no frozen DeepRacer policy"):

@@ -37,6 +37,7 @@ class IterationEnded(Event, producer="trainer"):
     explained_variance: float | None = None
     clip_fraction: float | None = None
     gradient_norm: float | None = None
+    # Of each discrete action; of continuous ones each tenth of the range, steering before speed.
     action_counts: tuple[int, ...] = ()
     # Where the wall-clock of the iteration went, in seconds.
     wait_s: float = 0.0  # for the simulators
