@@ -54,6 +54,7 @@ class Trunk:
     stereo: Embedder
     middleware: tuple[int, ...]
     lidar: Embedder = Embedder(dense=(256, 256))
+    most_steps: int = 3_000  # of all cars between two updates, DeepRacer's caps
 
     def embedder(self, sensor: str) -> Embedder:
         """The embedder of a sensor."""
@@ -67,7 +68,9 @@ _DEEP_STEREO = Embedder(((32, 3, 1), (64, 3, 2), (64, 3, 1), (128, 3, 2), (128, 
 _FAST = Embedder(((16, 4, 2), (32, 3, 2)), pooling=4)
 
 TRUNKS = {
-    "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW": Trunk(_SHALLOW, _SHALLOW, middleware=(512,)),
+    "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW": Trunk(
+        _SHALLOW, _SHALLOW, middleware=(512,), most_steps=10_000
+    ),
     "DEEP_CONVOLUTIONAL_NETWORK": Trunk(
         Embedder(((32, 5, 2), (32, 3, 1), (64, 3, 2), (64, 3, 1)), dense=(64,)),
         _DEEP_STEREO,
@@ -79,7 +82,7 @@ TRUNKS = {
         middleware=(256, 128),
     ),
     # Ours, for quick experiments: 40 x 30 means of pixels, 0.45 M weights to SHALLOW's 11.7 M.
-    "FAST": Trunk(_FAST, _FAST, middleware=(128,)),
+    "FAST": Trunk(_FAST, _FAST, middleware=(128,), most_steps=10_000),
 }
 """By the name in `model_metadata.json`."""
 

@@ -21,8 +21,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput
-from services.trainer.adam import AdamState
 from services.trainer.architecture import ONLINE, POLICY, VALUE, Blueprint, Weights
+from services.trainer.ppo import ADAM_BETA_1, ADAM_BETA_2
 
 Variables = dict[str, NDArray[Any]]
 
@@ -50,21 +50,21 @@ def checkpoint_number(name: str) -> int:
 
 
 def write_checkpoint(
-    folder: Path, name: str, weights: Weights, adam: AdamState | None = None
+    folder: Path, name: str, weights: Weights, *, complete: bool = False
 ) -> tuple[Path, ...]:
     """
     Write one checkpoint, and name it as the folder's last.
 
     Args:
         weights: as `ActorCritic.export_weights` gives them.
-        adam: makes the checkpoint complete, as stock rl_coach restores it.
+        complete: with an optimiser that has not made a step, as stock rl_coach restores it.
 
     Returns:
         Its three files: data, index, meta.
     """
     variables: Variables = {**weights, **{name: np.ones((), np.float32) for name in RESCALERS}}
-    if adam is not None:
-        variables |= _optimiser_variables(variables, adam)
+    if complete:
+        variables |= _optimiser_variables(variables)
     names = sorted(variables)
     tf.raw_ops.SaveV2(
         prefix=str(folder / name),
@@ -74,26 +74,23 @@ def write_checkpoint(
     )
     kinds = tuple((each, variables[each].shape, variables[each].dtype.name) for each in names)
     (folder / f"{name}.meta").write_bytes(_meta_graph(kinds))
-    name_last(folder, name)
-    return tuple(folder / f"{name}{suffix}" for suffix in SUFFIXES)
-
-
-def name_last(folder: Path, name: str) -> None:
-    """Write the two small files that name a folder's last checkpoint."""
     (folder / ".coach_checkpoint").write_text(name, "utf-8")
     (folder / "checkpoint").write_text(
         f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n', "utf-8"
     )
+    return tuple(folder / f"{name}{suffix}" for suffix in SUFFIXES)
 
 
-def _optimiser_variables(variables: Variables, adam: AdamState) -> Variables:
+def _optimiser_variables(variables: Variables) -> Variables:
     """Rl_coach makes its optimiser in the network's scope: the slots' names begin with it twice."""
-    powers = dict(zip(("beta1_power", "beta2_power"), adam.powers, strict=True))
-    added: Variables = {f"{ONLINE}/{name}": np.asarray(each) for name, each in powers.items()}
-    added[f"{ONLINE}/global_step"] = np.asarray(adam.steps, np.int64)
-    for slot, kept in (("Adam", adam.moments), ("Adam_1", adam.squares)):
-        for name, array in variables.items():
-            added[f"{ONLINE}/{name}/{slot}"] = kept.get(name, np.zeros_like(array))
+    added: Variables = {
+        f"{ONLINE}/global_step": np.zeros((), np.int64),
+        f"{ONLINE}/beta1_power": np.full((), ADAM_BETA_1, np.float32),
+        f"{ONLINE}/beta2_power": np.full((), ADAM_BETA_2, np.float32),
+    }
+    for name, array in variables.items():
+        for slot in ("Adam", "Adam_1"):
+            added[f"{ONLINE}/{name}/{slot}"] = np.zeros_like(array)
     return added
 
 

@@ -18,7 +18,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput, PlatformError
-from services.trainer.adam import fresh_adam
 from services.trainer.architecture import Blueprint, Observations, Weights
 from services.trainer.checkpoint import read_checkpoint, write_checkpoint
 from services.trainer.frozen import OUTPUT_NODE, freeze_policy, input_node, run_frozen
@@ -142,8 +141,7 @@ def _export_frozen(order: _Order) -> Export:
 
 def _export_checkpoint(order: _Order) -> Export:
     """Complete, with an optimiser that has not made a step: what stock rl_coach restores."""
-    adam = fresh_adam(order.weights)
-    files = write_checkpoint(order.folder, order.name, order.weights, adam)
+    files = write_checkpoint(order.folder, order.name, order.weights, complete=True)
     again = read_checkpoint(order.folder / order.name, order.blueprint)
     small = [order.folder / ".coach_checkpoint", order.folder / "checkpoint"]
     outputs = _live_outputs(again, order.blueprint, order.probes)

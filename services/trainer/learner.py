@@ -23,6 +23,7 @@ from libs.common.errors import InvalidInput, NotFound
 from libs.common.events import CarStep, IterationEnded
 from services.trainer.architecture import (
     HEIGHT_PX,
+    TRUNKS,
     WIDTH_PX,
     Observations,
     Weights,
@@ -41,11 +42,6 @@ from services.trainer.network import ActorCritic
 from services.trainer.ppo import Diverged, Ppo
 from services.trainer.progress import Activity, IterationMeter, LearnerState, reached_limit
 from services.trainer.rollout import Rollout, StepEnd
-
-MAX_ROLLOUT_STEPS = 10_000
-"""Of all cars between two updates: DeepRacer's cap for SHALLOW (reference, section 3)."""
-MAX_DEEP_ROLLOUT_STEPS = 3_000
-"""DeepRacer's cap for its larger networks."""
 
 
 @dataclass(frozen=True)
@@ -220,11 +216,9 @@ class Learner:
         """
         self.adopt_weights(read_checkpoint(prefix, self._blueprint))
 
-    def save(self, folder: Path, *, complete: bool = False) -> SavedCheckpoint:
+    def save(self, folder: Path) -> SavedCheckpoint:
         """
         Write checkpoint, frozen policy and counters; the number is that of the iterations.
-
-        A `complete` checkpoint has the optimiser's state as well, and is three times as large.
 
         Raises:
             Diverged: there are weights that are no finite numbers; nothing was written.
@@ -239,8 +233,7 @@ class Learner:
         self._state.episode_gaps = self._numbers.gaps
         state.write_text(self._state.model_dump_json(), "utf-8")
         policy.write_bytes(freeze_policy(weights, self._blueprint))
-        adam = self._ppo.adam_state() if complete else None
-        files = write_checkpoint(folder, name, weights, adam)
+        files = write_checkpoint(folder, name, weights)
         return SavedCheckpoint(name, number, env_steps, files, policy, state)
 
     def restore(self, folder: Path, name: str) -> None:
@@ -359,8 +352,7 @@ def _check_algorithm(metadata: ModelMetadata) -> None:
 def _rollout_rows(spec: RunSpec) -> int:
     """Rows of all cars between updates: the horizon, or as many as DeepRacer's cap allows."""
     cars, horizon = spec.hyperparameters.cars, spec.hyperparameters.horizon
-    is_small = spec.metadata.neural_network in ("DEEP_CONVOLUTIONAL_NETWORK_SHALLOW", "FAST")
-    most_steps = MAX_ROLLOUT_STEPS if is_small else MAX_DEEP_ROLLOUT_STEPS
+    most_steps = TRUNKS[spec.metadata.neural_network].most_steps
     most = max(1, most_steps // cars)
     if horizon is not None and horizon > most:
         raise InvalidInput(

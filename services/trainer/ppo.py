@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.errors import PlatformError
 from libs.common.events import EpochLosses
-from services.trainer.adam import BETA_1, BETA_2, EPSILON, AdamState, fold_adam
 from services.trainer.architecture import Blueprint, Observations
 from services.trainer.network import ActorCritic
 from services.trainer.rollout import Rollout, StepEnd
 
+ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON = 0.9, 0.999, 1e-5
 HUBER_DELTA = 1.0
 VALUE_CHUNK = 256
 """Frames that are valued at once: large enough to be fast, small enough for the memory."""
@@ -92,7 +92,6 @@ class Ppo:
         self._moments = [tf.Variable(tf.zeros_like(variable)) for variable in self._variables]
         self._squares = [tf.Variable(tf.zeros_like(variable)) for variable in self._variables]
         self._powers = [tf.Variable(1.0), tf.Variable(1.0)]  # of both betas
-        self._steps = 0
         seen, numbers = _signature(network.blueprint), tf.TensorSpec((None,), tf.float32)
         self._distribution = network.distribution
         width, shape = self._distribution.width, self._distribution.action_shape
@@ -146,15 +145,6 @@ class Ppo:
         self._network.average()
         return _report(metrics, advantages.ravel()[known], returns.ravel()[known])
 
-    def adam_state(self) -> AdamState:
-        """A copy of the optimiser's state, in DeepRacer's form."""
-        names = self._network.variables
-        moments, squares = (
-            {name: each.numpy() for name, each in zip(names, kept, strict=True)}
-            for kept in (self._moments, self._squares)
-        )
-        return fold_adam(AdamState(self._steps, moments, squares), self._network.blueprint)
-
     def _learn(
         self,
         rollout: Rollout,
@@ -187,7 +177,6 @@ class Ppo:
 
     def _minibatch(self, observations: Observations, *columns: NDArray[Any]) -> NDArray[np.float32]:
         metrics: NDArray[np.float32] = self._step(observations, *columns).numpy()
-        self._steps += 1
         if not np.isfinite(metrics).all():
             raise Diverged(
                 f"losses are {metrics[:2].tolist()} and the gradient's norm is {metrics[-1]}: a "
@@ -237,7 +226,7 @@ class Ppo:
 
     def _descend(self, gradients: list[Any]) -> None:
         """One step of Adam by the fused kernel, a quarter faster than its formula in Python."""
-        for power, beta in zip(self._powers, (BETA_1, BETA_2), strict=True):
+        for power, beta in zip(self._powers, (ADAM_BETA_1, ADAM_BETA_2), strict=True):
             power.assign(power * beta)
         for variable, moment, square, gradient in zip(
             self._variables, self._moments, self._squares, gradients, strict=True
@@ -249,9 +238,9 @@ class Ppo:
                 beta1_power=self._powers[0],
                 beta2_power=self._powers[1],
                 lr=self._hyper.lr,
-                beta1=BETA_1,
-                beta2=BETA_2,
-                epsilon=EPSILON,
+                beta1=ADAM_BETA_1,
+                beta2=ADAM_BETA_2,
+                epsilon=ADAM_EPSILON,
                 grad=gradient,
             )
 
