@@ -283,8 +283,13 @@ def test_what_the_learner_does_not_take_is_refused(client: httpx.Client) -> None
         "steering_angle": {"low": -20, "high": 20},
         "speed": {"low": 1, "high": 3},
     }
-    text = refused_folder(client, **{"model_metadata.json": json.dumps({"action_space": space})})
-    assert "continuous" in text
+    metadata = {"action_space": space, "training_algorithm": "sac"}
+    text = refused_folder(client, **{"model_metadata.json": json.dumps(metadata)})
+    assert "got 'sac'; accepted by the learner: 'clipped_ppo'" in text
+    text = refused_folder(
+        client, **{"hyperparameters.json": json.dumps({"preset": "sprint", "batch_size": 256})}
+    )
+    assert "batch_size: got 256; accepted: up to 128" in text
 
 
 @pytest.mark.parametrize("path", ["../reward_function.py", "/etc/passwd", "a/../../b.py"])
