@@ -79,7 +79,7 @@ class TimeTrial:
         self.track = track
         self._race = race
         self._seeds = tuple(seeds)
-        self._dynamics = dynamics_for(version)
+        self._dynamics = np.repeat(dynamics_for(version), len(self._seeds))
         self._course = survey(track)
         self._world = draw_world(track) if world is None else world
         self._ways = (track, track.reversed())

@@ -1,0 +1,81 @@
+"""
+The reward parameters that a trace holds, recomputed from its poses on the track.
+
+Progress counts from where an episode began, which a log does not say: it is taken from the first
+row. So is the direction, from whether progress rises or falls with the waypoints.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from libs.common.deepracer.simtrace import TraceRow
+from libs.common.tracks import Track
+from services.simulator.course import Course, measure_car, survey
+from services.simulator.replay import (
+    HEADING,
+    LONGEST_MOVE_M,
+    FloatArray,
+    X,
+    Y,
+    motion_of,
+    put_on_pose,
+)
+from services.simulator.vehicle import CAR
+
+SAME_PROGRESS_PCT = 0.01
+
+
+class Agreement(NamedTuple):
+    """How many of the rows have the same parameter here as in the log."""
+
+    rows: int
+    progress: int  # within 0.01 %
+    closest_waypoint: int
+    all_wheels_on_track: int
+
+
+def compare_params(episodes: Sequence[Sequence[TraceRow]], track: Track) -> Agreement:
+    """Recompute the parameters of all rows of these episodes."""
+    course, ways = survey(track), (track, track.reversed())
+    counts = [_compare_episode(episode, course, ways) for episode in episodes]
+    return Agreement(*(int(total) for total in np.sum(counts, axis=0, dtype=np.int64)))
+
+
+def _compare_episode(
+    episode: Sequence[TraceRow], course: Course, ways: tuple[Track, Track]
+) -> Agreement:
+    """The direction in which more rows agree: an episode is driven one way round."""
+    found = [_compare_way(episode, course, row, way) for row, way in enumerate(ways)]
+    return max(found, key=lambda agreement: agreement[1:])
+
+
+def _compare_way(
+    episode: Sequence[TraceRow], course: Course, course_row: int, way: Track
+) -> Agreement:
+    motion, car = motion_of(episode), np.zeros(1, CAR)[0]
+    car["course"] = course_row
+    progress = waypoint = wheels = 0
+    for index, (row, logged) in enumerate(zip(motion, episode, strict=True)):
+        if index == 0 or _was_put_back(motion, index):
+            _begin(car, row, logged.progress_pct, way)
+        car["heading_rad"] = row[HEADING]
+        put_on_pose(car, row, 1.0, 1.0)
+        measure_car(car, course)
+        progress += abs(car["progress_pct"] - logged.progress_pct) <= SAME_PROGRESS_PCT
+        waypoint += int(car["nearest"]) == logged.closest_waypoint
+        wheels += (car["wheels_on"] == 4) == logged.all_wheels_on_track
+    return Agreement(len(episode), progress, waypoint, wheels)
+
+
+def _was_put_back(motion: FloatArray, index: int) -> bool:
+    move = motion[index, [X, Y]] - motion[index - 1, [X, Y]]
+    return bool(np.hypot(*move) > LONGEST_MOVE_M)
+
+
+def _begin(car: np.void, row: FloatArray, progress_pct: float, way: Track) -> None:
+    """Search the whole track for a car that did not drive here, and take over its progress."""
+    place = way.project(row[[X, Y]])
+    car["segment"], car["distance_m"] = place.segment[0], place.distance_m[0]
+    car["travelled_m"] = progress_pct / 100.0 * way.length_m
