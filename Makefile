@@ -27,8 +27,13 @@ UV_SETTINGS = UV_INDEX_STRATEGY=unsafe-best-match \
 
 MODEL ?= models/starter
 
+# Folders of real runs for `make calibrate`: effort controllers (2022), kinematic ones (2026).
+RUNS ?= ../shared/data/runs
+EFFORT_RUNS ?= $(RUNS)/single-worker $(RUNS)/console
+KINEMATIC_RUNS ?= $(RUNS)/continuous-actions $(RUNS)/cloud-solution
+
 .PHONY: help install up down status logs restart train test test-slow tests system-parts lint \
-	format types imports docs docs-check bench lock clean
+	format types imports docs docs-check bench calibrate lock clean
 
 help: ## print these verbs
 	@echo "Slipstream: DeepRacer training as event-driven services"
@@ -107,6 +112,10 @@ docs-check: install
 
 bench: install ## measure: the bus against one process
 	$(BIN)/python -m tests.bench
+
+calibrate: install ## fit the car to real runs and write build/calibration [EFFORT_RUNS, KINEMATIC_RUNS]
+	$(BIN)/python -m services.simulator.calibration $(addprefix --effort ,$(EFFORT_RUNS)) \
+		$(addprefix --kinematic ,$(KINEMATIC_RUNS))
 
 lock: install ## write constraints.txt anew: the newest versions that fit, for every platform
 	@$(UV_SETTINGS) $(BIN)/uv pip compile --quiet --universal --upgrade --all-extras \

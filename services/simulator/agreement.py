@@ -2,7 +2,7 @@
 The reward parameters that a trace holds, recomputed from its poses on the track.
 
 Progress counts from where an episode began, which a log does not say: it is taken from the first
-row. So is the direction, from whether progress rises or falls with the waypoints.
+row. Nor does it say the direction: it is the one in which more rows agree.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,6 @@ from libs.common.tracks import Track
 from services.simulator.course import Course, measure_car, survey
 from services.simulator.replay import (
     HEADING,
-    LONGEST_MOVE_M,
-    FloatArray,
     X,
     Y,
     motion_of,
@@ -55,27 +53,18 @@ def _compare_way(
     episode: Sequence[TraceRow], course: Course, course_row: int, way: Track
 ) -> Agreement:
     motion, car = motion_of(episode), np.zeros(1, CAR)[0]
-    car["course"] = course_row
+    # The real simulator looks for the nearest place of the whole track, at every step anew.
+    places = way.project(motion[:, [X, Y]])
+    car["course"], car["distance_m"] = course_row, places.distance_m[0]
+    car["travelled_m"] = episode[0].progress_pct / 100.0 * way.length_m
     progress = waypoint = wheels = 0
-    for index, (row, logged) in enumerate(zip(motion, episode, strict=True)):
-        if index == 0 or _was_put_back(motion, index):
-            _begin(car, row, logged.progress_pct, way)
-        car["heading_rad"] = row[HEADING]
+    for row, segment, logged in zip(motion, places.segment, episode, strict=True):
+        car["heading_rad"], car["segment"] = row[HEADING], segment
         put_on_pose(car, row, 1.0, 1.0)
         measure_car(car, course)
-        progress += abs(car["progress_pct"] - logged.progress_pct) <= SAME_PROGRESS_PCT
+        # Not the car's own percentage: logs go below 0 where it was put back behind its start.
+        progress_pct = min(100.0 * car["travelled_m"] / way.length_m, 100.0)
+        progress += abs(progress_pct - logged.progress_pct) <= SAME_PROGRESS_PCT
         waypoint += int(car["nearest"]) == logged.closest_waypoint
         wheels += (car["wheels_on"] == 4) == logged.all_wheels_on_track
     return Agreement(len(episode), progress, waypoint, wheels)
-
-
-def _was_put_back(motion: FloatArray, index: int) -> bool:
-    move = motion[index, [X, Y]] - motion[index - 1, [X, Y]]
-    return bool(np.hypot(*move) > LONGEST_MOVE_M)
-
-
-def _begin(car: np.void, row: FloatArray, progress_pct: float, way: Track) -> None:
-    """Search the whole track for a car that did not drive here, and take over its progress."""
-    place = way.project(row[[X, Y]])
-    car["segment"], car["distance_m"] = place.segment[0], place.distance_m[0]
-    car["travelled_m"] = progress_pct / 100.0 * way.length_m
