@@ -38,7 +38,7 @@ def compare_params(episodes: Sequence[Sequence[TraceRow]], track: Track) -> Agre
     """Recompute the parameters of all rows of these episodes."""
     course, ways = survey(track), (track, track.reversed())
     counts = [_compare_episode(episode, course, ways) for episode in episodes]
-    return Agreement(*(int(total) for total in np.sum(counts, axis=0, dtype=np.int64)))
+    return Agreement(*map(sum, zip(*counts, strict=True)))
 
 
 def _compare_episode(

@@ -19,8 +19,8 @@ from libs.common.deepracer.simtrace import TraceRow
 from services.simulator.vehicle import (
     CAR,
     CONTROL_HZ,
-    REAR_AXLE_M,
     FRONT_AXLE_M,
+    REAR_AXLE_M,
     REFERENCE_POINT_M,
     Cars,
     drive_car,
@@ -79,7 +79,8 @@ class Drift(NamedTuple):
     @property
     def position_m(self) -> FloatArray:
         """Distance between the reference points."""
-        return np.hypot(self.ahead_m, self.left_m)
+        distance: FloatArray = np.hypot(self.ahead_m, self.left_m)
+        return distance
 
 
 def motion_of(episode: Sequence[TraceRow]) -> FloatArray:
@@ -122,9 +123,7 @@ def replay(
     return Drift(*(np.concatenate(parts) for parts in zip(*drifts, strict=True)))
 
 
-def _replay_stretch(
-    motion: FloatArray, dynamics: np.void, tracking: Tracking, every: int
-) -> Drift:
+def _replay_stretch(motion: FloatArray, dynamics: np.void, tracking: Tracking, every: int) -> Drift:
     starts = len(range(1, len(motion) - HORIZONS[0], every))
     drift = Drift(*(np.full((starts, len(HORIZONS)), np.nan) for _ in Drift._fields))
     _replay(motion, np.zeros(2, CAR), dynamics, tracking, every, drift)
@@ -176,7 +175,7 @@ def _departure_s(motion: FloatArray, row: int) -> float:
     """How much longer than whole control periods the step to a row took by its time stamps."""
     if row < 1:
         return 0.0
-    step_s = motion[row, TIME] - motion[row - 1, TIME]
+    step_s = float(motion[row, TIME] - motion[row - 1, TIME])
     return step_s - max(math.floor(step_s * CONTROL_HZ + 0.5), 1.0) / CONTROL_HZ
 
 

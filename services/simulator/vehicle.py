@@ -95,7 +95,11 @@ DYNAMICS = np.dtype(
 
 
 def _dynamics(**values: float) -> np.void:
-    return np.array([tuple(values[name] for name in DYNAMICS.names or ())], DYNAMICS)[0]
+    row = np.zeros(1, DYNAMICS)
+    for name, value in values.items():
+        row[name] = value
+    car: np.void = row[0]
+    return car
 
 
 EFFORT_CONTROLLERS = _dynamics(

@@ -22,7 +22,9 @@ def main(effort: Runs, kinematic: Runs, out: Path = Path("build/calibration")) -
     out.mkdir(parents=True, exist_ok=True)
     generations: list[Generation] = [
         study("effort controllers, version 1-4", "4", [read_run(folder) for folder in effort]),
-        study("kinematic controllers, version 5-6", "5", [read_run(folder) for folder in kinematic]),
+        study(
+            "kinematic controllers, version 5-6", "5", [read_run(folder) for folder in kinematic]
+        ),
     ]
     write_report(generations, out / "report.md")
     draw_replay({one.name: (one.unseen, one.floor) for one in generations}, out / "replay.png")

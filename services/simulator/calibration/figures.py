@@ -3,21 +3,18 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt  # noqa: E402  the backend comes first
-from matplotlib.axes import Axes  # noqa: E402
-
-from services.simulator.replay import HORIZONS, Drift, FloatArray  # noqa: E402
-from services.simulator.vehicle import CAR, CONTROL_HZ, drive_cars  # noqa: E402
+from services.simulator.replay import HORIZONS, Drift, FloatArray
+from services.simulator.vehicle import CAR, CONTROL_HZ, drive_cars
 
 SPEEDS_MPS = np.arange(0.5, 4.01, 0.125)
 ANGLES_DEG = (10, 20, 30)
 BEND_S = 3.0  # of held steering
 RUN_UP_S = 2.0
+SLIDING_DEG = 20  # of side slip
 
 
 def drive(dynamics: np.void, angle_deg: float, speed_mps: float) -> FloatArray:
@@ -39,7 +36,8 @@ def side_slip_deg(path: FloatArray) -> FloatArray:
 
 def draw_replay(found: Mapping[str, tuple[Drift, Drift]], file: Path) -> None:
     """How many replays are how far off, on logs and on logs of the model's own making."""
-    figure, rows = plt.subplots(1, len(found), figsize=(9, 3.2), sharey=True, squeeze=False)
+    figure = Figure(figsize=(9, 3.2), layout="tight")
+    rows = figure.subplots(1, len(found), sharey=True, squeeze=False)
     for axes, (name, drifts) in zip(rows[0], found.items(), strict=True):
         for drift, style in zip(drifts, ("-", ":"), strict=True):
             for column, steps in enumerate(HORIZONS):
@@ -50,39 +48,50 @@ def draw_replay(found: Mapping[str, tuple[Drift, Drift]], file: Path) -> None:
         axes.set(title=name, xlabel="position error, m", xlim=(0, 0.8))
         axes.legend(loc="lower right", title="dotted: the floor")
     rows[0][0].set_ylabel("share of the starts")
-    _save(figure, file)
+    figure.savefig(file, dpi=90)
 
 
 def draw_grip(generations: Mapping[str, np.void], file: Path) -> None:
-    """Lateral acceleration and radius of held steering by speed; a dot where the tail comes out."""
-    figure, rows = plt.subplots(2, len(generations), figsize=(9, 5.5), sharex=True, sharey="row")
+    """Lateral acceleration and radius of held steering by speed; dots where the car slides."""
+    figure = Figure(figsize=(9, 5.5), layout="tight")
+    rows = figure.subplots(2, len(generations), sharex=True, sharey="row", squeeze=False)
     for column, (name, dynamics) in enumerate(generations.items()):
         for angle_deg in ANGLES_DEG:
             _draw_grip(rows[0, column], rows[1, column], dynamics, angle_deg)
         rows[0, column].set_title(name)
         rows[0, column].axvspan(2.0, 4.0, color="0.93")
         rows[1, column].axvspan(2.0, 4.0, color="0.93")
-        rows[1, column].set(xlabel="commanded speed, m/s", ylim=(0, 8))
-    rows[0, 0].set_ylabel("most lateral m/s²")
+        rows[1, column].set(xlabel="commanded speed, m/s", ylim=(0, 5))
+    rows[0, 0].set_ylabel("lateral m/s²")
     rows[1, 0].set_ylabel("radius, m")
-    rows[0, 0].legend(title="steering; grey: beyond the logs")
-    _save(figure, file)
+    rows[0, 0].legend(title="steering", loc="lower right")
+    figure.savefig(file, dpi=90)
 
 
 def _draw_grip(lateral: Axes, radius: Axes, dynamics: np.void, angle_deg: float) -> None:
+    """Of the first second in which the car has answered."""
     begin = round((RUN_UP_S + 0.8) * CONTROL_HZ)
-    paths = [drive(dynamics, angle_deg, speed)[begin:] for speed in SPEEDS_MPS]
-    pulls = np.array([np.median(np.abs(path[:15, 3] * path[:15, 5])) for path in paths])
-    radii = [np.median(np.hypot(path[:15, 3], path[:15, 4]) / path[:15, 5]) for path in paths]
-    slides = np.array([np.abs(side_slip_deg(path)).max() > 20 for path in paths])
+    paths = [drive(dynamics, angle_deg, speed)[begin : begin + 15] for speed in SPEEDS_MPS]
+    pulls, radii = np.array([_bend(path) for path in paths]).T
+    slides = np.array([np.abs(side_slip_deg(path)).max() > SLIDING_DEG for path in paths])
     (line,) = lateral.plot(SPEEDS_MPS, pulls, label=f"{angle_deg}°")
     lateral.plot(SPEEDS_MPS[slides], pulls[slides], ".", color=line.get_color())
     radius.plot(SPEEDS_MPS, radii, color=line.get_color())
 
 
+def _bend(path: FloatArray) -> tuple[float, float]:
+    """Median lateral acceleration and radius of where the car goes, wherever it points."""
+    move = np.diff(path[:, :2], axis=0) * CONTROL_HZ
+    speed = np.hypot(*move.T)[:-1]
+    turn = np.diff(np.unwrap(np.arctan2(move[:, 1], move[:, 0]))) * CONTROL_HZ
+    turn = np.maximum(np.abs(turn), 1e-6)
+    return float(np.median(speed * turn)), float(np.median(speed / turn))
+
+
 def draw_wipe_out(generations: Mapping[str, np.void], file: Path) -> None:
     """Paths and side slip at full lock: slow enough for the bend, and far too fast."""
-    figure, rows = plt.subplots(2, len(generations), figsize=(9, 5.5), sharey="row")
+    figure = Figure(figsize=(9, 5.5), layout="tight")
+    rows = figure.subplots(2, len(generations), sharey="row", squeeze=False)
     for column, (name, dynamics) in enumerate(generations.items()):
         for speed_mps in (1.0, 2.0, 3.0, 4.0):
             path = drive(dynamics, 30, speed_mps)[round((RUN_UP_S - 0.2) * CONTROL_HZ) :]
@@ -94,7 +103,7 @@ def draw_wipe_out(generations: Mapping[str, np.void], file: Path) -> None:
         rows[1, column].set_xlabel("s of 30° steering")
     rows[0, 0].legend()
     rows[1, 0].set_ylabel("side slip, °")
-    _save(figure, file)
+    figure.savefig(file, dpi=90)
 
 
 def _draw_path(axes: Axes, path: FloatArray, label: str) -> None:
@@ -110,9 +119,3 @@ def _draw_path(axes: Axes, path: FloatArray, label: str) -> None:
         scale=22,
         width=0.005,
     )
-
-
-def _save(figure: plt.Figure, file: Path) -> None:
-    figure.tight_layout()
-    figure.savefig(file, dpi=90)
-    plt.close(figure)

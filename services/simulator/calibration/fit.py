@@ -83,7 +83,8 @@ def _scaled(drift: Drift) -> FloatArray:
         drift.left_m / SCALES_M,
         drift.turned_rad[:, 1:2] / SCALE_RAD,
     )
-    return np.nan_to_num(np.concatenate([part.ravel() for part in parts]))
+    scaled: FloatArray = np.nan_to_num(np.concatenate([part.ravel() for part in parts]))
+    return scaled
 
 
 def _value(fitted: Fitted, name: str) -> float:

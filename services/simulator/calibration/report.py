@@ -68,9 +68,7 @@ def study(name: str, version: str, runs: Sequence[Run]) -> Generation:
     )
 
 
-def _scores(
-    logs: dict[str, list[FloatArray]], whose: str, fitted: Fitted
-) -> Iterable[Score]:
+def _scores(logs: dict[str, list[FloatArray]], whose: str, fitted: Fitted) -> Iterable[Score]:
     for name, stretches in logs.items():
         yield Score(f"{name} ({whose})", replay(stretches, *fitted))
 
