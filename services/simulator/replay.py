@@ -56,7 +56,7 @@ class Tracking(NamedTuple):
     steering_lead: float
 
 
-EFFORT_TRACKING = Tracking(0.0, 0.0, 1.04, 0.67, 0.2626, 0.6, 1.5)
+EFFORT_TRACKING = Tracking(0.0, 0.0, 0.98, 0.6709, 0.2612, 0.5213, 1.351)
 KINEMATIC_TRACKING = Tracking(0.91, -0.138, 1.0, 0.4288, 0.1843, 0.3672, 0.002)
 
 

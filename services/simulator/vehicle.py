@@ -103,23 +103,23 @@ def _dynamics(**values: float) -> np.void:
 
 
 EFFORT_CONTROLLERS = _dynamics(
-    steering_delay_s=0.0,
-    steering_lead_lag_s=0.0837,
-    steering_lag_s=0.4787,
-    steering_lead=0.2273,
-    steering_gain=0.7655,
-    steering_bias_rad=0.0131,
-    drive_delay_s=0.009,
-    motor_lag_s=0.001,
-    drive_lag_s=0.1746,
-    speed_gain=1.034,
-    max_acceleration_mps2=3.182,
-    max_braking_mps2=24.1,
-    cornering_drag=2.646,
+    steering_delay_s=0.0038,
+    steering_lead_lag_s=0.0991,
+    steering_lag_s=0.4809,
+    steering_lead=0.2587,
+    steering_gain=0.7252,
+    steering_bias_rad=0.0121,
+    drive_delay_s=0.0089,
+    motor_lag_s=0.0013,
+    drive_lag_s=0.1714,
+    speed_gain=1.032,
+    max_acceleration_mps2=3.187,
+    max_braking_mps2=37.0,
+    cornering_drag=2.343,
     front_friction=0.5,
     rear_friction=0.4,
-    front_creep_s=0.0378,
-    rear_creep_s=0.0,
+    front_creep_s=0.024,
+    rear_creep_s=0.0039,
 )
 """Version 1-4, as the logs of 2022 have it."""
 
@@ -248,8 +248,8 @@ def drive_car(
         )
         wanted = dynamics["speed_gain"] * speed
         car["drive_mps"] += motor_share * (wanted - car["drive_mps"])
-        _accelerate(car, dynamics, drive_share, step_s)
-        _hold_the_road(car, dynamics, step_s)
+        free = _hold_the_road(car, dynamics, step_s)
+        _accelerate(car, dynamics, drive_share, free * step_s)
         _move(car, step_s)
     car["moved_m"] = math.hypot(car["x_m"] - x_m, car["y_m"] - y_m)
     car["heading_rad"] = wrap_angle(car["heading_rad"])
@@ -283,27 +283,23 @@ def _delayed(commands: NDArray[np.float64], begin_s: float, step_s: float, hold_
 
 
 @numba.njit(cache=True, nogil=True)
-def _accelerate(car: np.void, dynamics: np.void, drive_share: float, step_s: float) -> None:
-    """
-    Bring the car's speed towards that of its wheels, as fast as it may change.
-
-    Friction points against the slip: wheels that slide sideways push less.
-    """
-    slip = car["drive_mps"] - car["speed_mps"]
-    aside = car["lateral_mps"] + REAR_AXLE_M * car["yaw_rate_radps"]
-    grip_s = step_s * abs(slip) / math.hypot(slip, aside) if slip != 0.0 else 0.0
-    gained_mps = min(drive_share * slip, dynamics["max_acceleration_mps2"] * grip_s)
+def _accelerate(car: np.void, dynamics: np.void, drive_share: float, grip_s: float) -> None:
+    """Bring the car's speed towards that of its wheels; a limit holds for as long as they grip."""
+    gained_mps = drive_share * (car["drive_mps"] - car["speed_mps"])
+    gained_mps = min(gained_mps, dynamics["max_acceleration_mps2"] * grip_s)
     car["speed_mps"] += max(gained_mps, -dynamics["max_braking_mps2"] * grip_s)
 
 
 @numba.njit(cache=True, nogil=True)
-def _hold_the_road(car: np.void, dynamics: np.void, step_s: float) -> None:
+def _hold_the_road(car: np.void, dynamics: np.void, step_s: float) -> float:
     """
-    Let the tyres' side forces act for one sub-step.
+    Let the tyres' side forces act for one sub-step; the share of grip that they leave, 0..1.
 
     As in Gazebo's physics (ODE) a force is whatever stops the axle's slip across its wheels, up to
     the Coulomb limit: beyond it the axle slides. Both axles' forces are solved for together,
-    implicitly; creep lets some slip pass for each force. Forces are per unit of mass.
+    implicitly; creep lets some slip pass for each force. Forces are per unit of mass. What is left
+    for driving and braking is the rest of each tyre's circle of friction: a car that slides
+    neither pulls itself out of it nor stops.
     """
     lead = dynamics["steering_lead"]
     angle = car["steering_rad"] + lead * (car["steering_lead_rad"] - car["steering_rad"])
@@ -327,7 +323,11 @@ def _hold_the_road(car: np.void, dynamics: np.void, step_s: float) -> None:
         rear = min(max(-(rear_slip + other * front) / rear_own, -rear_limit), rear_limit)
     car["lateral_mps"] += front * cosine + rear
     car["yaw_rate_radps"] += (FRONT_AXLE_M * front * cosine + REAR_AXLE_M * rear) / GYRATION_M2
-    car["speed_mps"] -= dynamics["cornering_drag"] * front * sine
+    used, used_behind = front / front_limit, rear / rear_limit
+    free = (math.sqrt(1.0 - used * used) + math.sqrt(1.0 - used_behind * used_behind)) / 2
+    # Sliding wheels don't scrub: what stays is the front force's own backward part.
+    car["speed_mps"] -= (1.0 + (dynamics["cornering_drag"] - 1.0) * free) * front * sine
+    return free
 
 
 @numba.njit(cache=True, nogil=True)

@@ -28,7 +28,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "speed_gain": (0.7, 1.4),
     "max_acceleration_mps2": (1.0, 40.0),
     "max_braking_mps2": (1.0, 40.0),
-    "cornering_drag": (0.0, 4.0),
+    "cornering_drag": (0.0, 3.0),
     "front_creep_s": (0.0, 0.3),
     "rear_creep_s": (0.0, 0.1),
     "stamp": (-0.2, 1.2),
