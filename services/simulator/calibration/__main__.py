@@ -28,7 +28,7 @@ def main(effort: Runs, kinematic: Runs, out: Path = Path("build/calibration")) -
     ]
     write_report(generations, out / "report.md")
     draw_replay({one.name: (one.unseen, one.floor) for one in generations}, out / "replay.png")
-    dynamics = {one.name: one.all_data.dynamics for one in generations}
+    dynamics = {one.name: one.shipped.dynamics for one in generations}
     draw_grip(dynamics, out / "grip.png")
     draw_wipe_out(dynamics, out / "wipe-out.png")
     typer.echo((out / "report.md").read_text())

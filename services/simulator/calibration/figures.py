@@ -64,7 +64,7 @@ def draw_grip(generations: Mapping[str, np.void], file: Path) -> None:
         rows[1, column].set(xlabel="commanded speed, m/s", ylim=(0, 5))
     rows[0, 0].set_ylabel("lateral m/s²")
     rows[1, 0].set_ylabel("radius, m")
-    rows[0, 0].legend(title="steering", loc="lower right")
+    rows[1, -1].legend(title="steering", loc="upper left")
     figure.savefig(file, dpi=90)
 
 
@@ -74,9 +74,9 @@ def _draw_grip(lateral: Axes, radius: Axes, dynamics: np.void, angle_deg: float)
     paths = [drive(dynamics, angle_deg, speed)[begin : begin + 15] for speed in SPEEDS_MPS]
     pulls, radii = np.array([_bend(path) for path in paths]).T
     slides = np.array([np.abs(side_slip_deg(path)).max() > SLIDING_DEG for path in paths])
-    (line,) = lateral.plot(SPEEDS_MPS, pulls, label=f"{angle_deg}°")
+    (line,) = lateral.plot(SPEEDS_MPS, pulls)
     lateral.plot(SPEEDS_MPS[slides], pulls[slides], ".", color=line.get_color())
-    radius.plot(SPEEDS_MPS, radii, color=line.get_color())
+    radius.plot(SPEEDS_MPS, radii, color=line.get_color(), label=f"{angle_deg}°")
 
 
 def _bend(path: FloatArray) -> tuple[float, float]:

@@ -100,7 +100,8 @@ def _section(one: Generation) -> list[str]:
 
 
 def _row(name: str, drift: Drift) -> str:
-    position = " | ".join(f"{value:.3f}" for value in _medians(drift.position_m))
+    medians = _medians(drift.position_m)
+    position = " | ".join("–" if np.isnan(value) else f"{value:.3f}" for value in medians)
     turned = np.degrees(_medians(np.abs(drift.turned_rad)))[1]
     return f"| {name} | {len(drift.ahead_m)} | {position} | {turned:.1f} |"
 
