@@ -132,6 +132,12 @@ class Evaluations:
         mine = [item for item, _ in (await self._records.all()).values() if item.run_id == run_id]
         return sorted(mine, key=lambda record: record.evaluation_id, reverse=True)
 
+    async def pending_on(self, track: str) -> list[str]:
+        """The ids of evaluations that are yet to be driven on a track."""
+        records = [record for record, _ in (await self._records.all()).values()]
+        pending = (r for r in records if r.status == "pending" and r.track.name == track)
+        return [record.evaluation_id for record in pending]
+
     async def forget(self, run_id: str) -> None:
         """Drop a run's evaluations."""
         for key, (record, _) in (await self._records.all()).items():

@@ -26,10 +26,11 @@ from libs.cli.output import (
     shown_moment,
     shown_share,
 )
-from libs.cli.run_folder import read_run_folder, read_track_file, suggest_name, track_name_of
+from libs.cli.run_folder import read_run_folder, suggest_name
 from libs.cli.stack.description import find_api_url, find_urls
 from libs.cli.stack.lifecycle import Stack
 from libs.cli.stack.logs import follow_lines, last_lines
+from libs.cli.track_sources import source_of_file
 from libs.common.errors import NotFound
 
 RunName = Annotated[str, typer.Argument(help="The run's name or id.")]
@@ -175,9 +176,11 @@ def _track_name(client: ApiClient, track: str | None) -> str | None:
     """The name of the track; one that is a file is imported first."""
     if track is None or not track.endswith(".npy"):
         return track
-    file = Path(track)
-    imported = client.import_track(track_name_of(file), read_track_file(file))
-    notes.print(f"imported {file} as track [bold]{imported.name}[/]")
+    source = source_of_file(Path(track))
+    imported = client.import_track(source.name, source.read())
+    notes.print(f"imported {track} as track [bold]{imported.name}[/]")
+    for note in imported.notes:
+        notes.print(f"note: {note}", markup=False, soft_wrap=True)
     return imported.name
 
 
