@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from libs.cli.output import AsJson, WrongUsage, notes, show_document, show_table
-from libs.cli.run_folder import read_track_file, track_name_of
+from libs.cli.track_sources import source_of_file
 from libs.common.errors import InvalidInput, NotFound
 from services.simulator.verbs import app
 
@@ -93,7 +93,8 @@ def load_track(name: str) -> "Track":
     if path.suffix != ".npy" and not path.is_file():
         built_in = ", ".join(built_in_names())
         raise NotFound(f"no track {name!r}; there are {built_in}, and .npy files by their path")
-    return parse_npy(track_name_of(path), read_track_file(path))
+    source = source_of_file(path)
+    return parse_npy(source.name, source.read())
 
 
 def compare(episodes: Episodes, track: "Track", version: str) -> dict[str, Any]:
