@@ -52,8 +52,8 @@ class Tracking(NamedTuple):
     heading: float
     along: float
     speed: float
-    steering: float
-    steering_lead: float
+    wheels: float
+    wheels_lead: float
 
 
 EFFORT_TRACKING = Tracking(0.0, 0.0, 0.98, 0.6709, 0.2612, 0.5213, 1.351)
@@ -192,8 +192,8 @@ def follow(
     curvature = turned_rad * CONTROL_HZ / speed * min(1.0, speed)
     wheels_rad = curvature * (FRONT_AXLE_M - REAR_AXLE_M) / dynamics["steering_gain"]
     car["speed_mps"] += tracking.speed * faster_mps
-    car["steering_rad"] += tracking.steering * wheels_rad
-    car["steering_lead_rad"] += tracking.steering_lead * wheels_rad
+    car["steering_rad"] += tracking.wheels * wheels_rad
+    car["steering_lead_rad"] += tracking.wheels_lead * wheels_rad
 
 
 @numba.njit(cache=True, nogil=True)

@@ -36,8 +36,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "heading": (0.5, 1.2),
     "along": (0.0, 1.2),
     "speed": (0.0, 1.0),
-    "steering": (0.0, 1.5),
-    "steering_lead_share": (0.0, 1.5),
+    "wheels": (0.0, 1.5),
+    "wheels_lead": (0.0, 1.5),
 }
 """What is fitted and within what: fields of `DYNAMICS`, then those of `Tracking`."""
 
@@ -90,7 +90,7 @@ def _scaled(drift: Drift) -> FloatArray:
 def _value(fitted: Fitted, name: str) -> float:
     if name in (DYNAMICS.names or ()):
         return float(fitted.dynamics[name])
-    return float(getattr(fitted.tracking, _field(name)))
+    return float(getattr(fitted.tracking, name))
 
 
 def _with(fitted: Fitted, values: dict[str, float]) -> Fitted:
@@ -101,10 +101,5 @@ def _with(fitted: Fitted, values: dict[str, float]) -> Fitted:
         if name in (DYNAMICS.names or ()):
             dynamics[name] = value
         else:
-            shares[_field(name)] = value
+            shares[name] = value
     return Fitted(dynamics, fitted.tracking._replace(**shares))
-
-
-def _field(name: str) -> str:
-    """The field of `Tracking`; one of them has the name of one of `DYNAMICS`."""
-    return "steering_lead" if name == "steering_lead_share" else name
