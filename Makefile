@@ -27,10 +27,11 @@ UV_SETTINGS = UV_INDEX_STRATEGY=unsafe-best-match \
 
 MODEL ?= models/starter
 
-# Folders of real runs for `make calibrate`: effort controllers (2022), kinematic ones (2026).
+# Real runs for `make calibrate`, folders or logs: effort controllers (2022), kinematic ones (2026).
 RUNS ?= ../shared/data/runs
 EFFORT_RUNS ?= $(RUNS)/single-worker $(RUNS)/console
-KINEMATIC_RUNS ?= $(RUNS)/continuous-actions $(RUNS)/cloud-solution
+KINEMATIC_RUNS ?= $(RUNS)/continuous-actions \
+	$(RUNS)/cloud-solution/logs/training/training-simulation.log
 
 .PHONY: help install up down status logs restart train test test-slow tests system-parts lint \
 	format types imports docs docs-check bench calibrate lock clean

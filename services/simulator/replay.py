@@ -3,8 +3,8 @@ Real traces against this simulator: its reward parameters on their poses, its ca
 
 What a row of the real simulator's log says (found in the logs, docs/dynamics.md): its action was
 given at its pose, so it acts towards the next row. Poses are 1/15 s apart whatever the time stamps
-say in logs of version 1-4; in those of version 5 and later a pose is as old as the time stamp
-before.
+say in logs of version 1-4; in those of version 5 and later they go with the time stamp before, and
+with the wall clock.
 """
 
 import math
@@ -32,9 +32,11 @@ FloatArray = NDArray[np.float64]
 HORIZONS = (5, 15, 30)
 """Steps after which the car is compared with the log."""
 
-X, Y, HEADING, STEERING, SPEED, TIME = range(6)
+X, Y, HEADING, STEERING, SPEED, TIME, WALL = range(7)
 LONGEST_STEP_S = 0.5  # more is a pause, in which the car was put back
 LONGEST_MOVE_M = 0.5  # in a step; the fastest car moves 0.3 m
+SHORTEST_STEP_S = 0.02
+MOST_HURRY_S = 0.05  # more is a pause of the machine, not of the car
 SLOWEST_MPS = 0.3  # below it a yaw rate says little about the wheels
 
 
@@ -42,13 +44,15 @@ class Tracking(NamedTuple):
     """
     How a log is followed up to the row where a replay starts.
 
-    The first two say how far a row's own time step departs from 1/15 s: by which shares of the
-    departures of the two time stamps before it. The rest are the shares of a surprise, the logged
-    pose less the expected one, that correct the car.
+    The first three say how far a row's own time step departs from 1/15 s: by which shares of the
+    departures of the two time stamps before it, and of what the wall clock's step is shorter than
+    the one before. The rest are the shares of a surprise, the logged pose less the expected one,
+    that correct the car.
     """
 
     stamp: float
     earlier_stamp: float
+    wall: float
     heading: float
     along: float
     speed: float
@@ -56,8 +60,8 @@ class Tracking(NamedTuple):
     wheels_lead: float
 
 
-EFFORT_TRACKING = Tracking(0.0, 0.0, 0.98, 0.6709, 0.2612, 0.5213, 1.351)
-KINEMATIC_TRACKING = Tracking(0.91, -0.138, 1.0, 0.4288, 0.1843, 0.3672, 0.002)
+EFFORT_TRACKING = Tracking(0.0, 0.0, 0.0, 0.98, 0.6709, 0.2612, 0.5213, 1.351)
+KINEMATIC_TRACKING = Tracking(0.4156, -0.0887, 0.4675, 1.0, 0.4701, 0.1326, 0.3098, 0.0512)
 
 
 def tracking_for(version: str) -> Tracking:
@@ -84,7 +88,7 @@ class Drift(NamedTuple):
 
 
 def motion_of(episode: Sequence[TraceRow]) -> FloatArray:
-    """(n, 6) x, y, heading, commanded steering and speed, time: metres, radians, seconds."""
+    """(n, 7) x, y, heading, commanded steering and speed, both clocks: metres, radians, seconds."""
     return np.array(
         [
             (
@@ -94,6 +98,7 @@ def motion_of(episode: Sequence[TraceRow]) -> FloatArray:
                 math.radians(row.steering_deg),
                 row.speed_mps,
                 row.sim_time_s,
+                row.wall_clock_s,
             )
             for row in episode
         ]
@@ -167,7 +172,8 @@ def drive_row(
     duration_s = 1.0 / CONTROL_HZ
     duration_s += tracking.stamp * _departure_s(motion, row - 1)
     duration_s += tracking.earlier_stamp * _departure_s(motion, row - 2)
-    drive_car(car, angle, speed, dynamics, duration_s)
+    duration_s += tracking.wall * _hurry_s(motion, row)
+    drive_car(car, angle, speed, dynamics, max(duration_s, SHORTEST_STEP_S))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -177,6 +183,15 @@ def _departure_s(motion: FloatArray, row: int) -> float:
         return 0.0
     step_s = float(motion[row, TIME] - motion[row - 1, TIME])
     return step_s - max(math.floor(step_s * CONTROL_HZ + 0.5), 1.0) / CONTROL_HZ
+
+
+@numba.njit(cache=True, nogil=True)
+def _hurry_s(motion: FloatArray, row: int) -> float:
+    """By how much the step to a row took less time on the wall clock than the one before."""
+    if row < 2:
+        return 0.0
+    hurry_s = 2 * motion[row - 1, WALL] - motion[row - 2, WALL] - motion[row, WALL]
+    return float(hurry_s) if abs(hurry_s) < MOST_HURRY_S else 0.0
 
 
 @numba.njit(cache=True, nogil=True)

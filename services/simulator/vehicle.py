@@ -124,23 +124,23 @@ EFFORT_CONTROLLERS = _dynamics(
 """Version 1-4, as the logs of 2022 have it."""
 
 KINEMATIC_CONTROLLERS = _dynamics(
-    steering_delay_s=0.0292,
-    steering_lead_lag_s=0.0036,
-    steering_lag_s=0.1532,
-    steering_lead=0.083,
-    steering_gain=0.7729,
+    steering_delay_s=0.0378,
+    steering_lead_lag_s=0.0019,
+    steering_lag_s=0.1558,
+    steering_lead=0.0,
+    steering_gain=0.642,
     steering_bias_rad=0.0,
-    drive_delay_s=0.0147,
-    motor_lag_s=0.0015,
-    drive_lag_s=0.0252,
-    speed_gain=1.021,
-    max_acceleration_mps2=12.62,
-    max_braking_mps2=9.8,
-    cornering_drag=2.974,
+    drive_delay_s=0.0132,
+    motor_lag_s=0.0014,
+    drive_lag_s=0.0295,
+    speed_gain=1.0066,
+    max_acceleration_mps2=12.51,
+    max_braking_mps2=9.12,
+    cornering_drag=3.0,
     front_friction=0.7,
     rear_friction=0.6,
-    front_creep_s=0.041,
-    rear_creep_s=0.0,
+    front_creep_s=0.0001,
+    rear_creep_s=0.0001,
 )
 """Version 5 and later, as the logs of 2026 have it."""
 

@@ -134,8 +134,9 @@ def measure(shared_data: Path, folder: str, version: str) -> dict[str, dict[str,
         # The floor that the first run's own noise sets: 0.020, 0.090, 0.250 m and 5.5 degrees.
         (SINGLE_WORKER, "4", (0.022, 0.090, 0.250), 5.6),
         (CONSOLE, "4", (0.030, 0.080, 0.22), 5.0),
-        (CONTINUOUS, "5", (0.030, 0.085, 0.24), 4.3),
-        (CLOUD, "5", (0.042, 0.110, None), 5.5),
+        (CONTINUOUS, "5", (0.027, 0.083, 0.23), 4.2),
+        # Noisier, and few starts have 15 rows before them.
+        (CLOUD, "5", (0.038, 0.115, None), 5.0),
     ],
 )
 def test_open_loop_replay_follows_the_real_simulator(

@@ -1,8 +1,9 @@
 """
     python -m services.simulator.calibration --effort RUN… --kinematic RUN… [--out FOLDER]
 
-A RUN is a folder with a run's `N-iteration.csv`, at any depth. The first of each generation is
-fitted on every other iteration and tried on the rest and on the other runs; then all is fitted.
+A RUN is a folder with a run's `N-iteration.csv`, at any depth, or a trace or log. The first of each
+generation is fitted on every other iteration and tried on the rest and on the other runs; then all
+is fitted.
 """
 
 from pathlib import Path
@@ -14,7 +15,7 @@ from services.simulator.calibration.figures import draw_grip, draw_replay, draw_
 from services.simulator.calibration.report import Generation, study, write_report
 from services.simulator.calibration.runs import read_run
 
-Runs = Annotated[list[Path], typer.Option(help="Folder of one run; may be given again.")]
+Runs = Annotated[list[Path], typer.Option(help="One run, a folder or a log; may be given again.")]
 
 
 def main(effort: Runs, kinematic: Runs, out: Path = Path("build/calibration")) -> None:

@@ -33,6 +33,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "rear_creep_s": (0.0, 0.1),
     "stamp": (-0.2, 1.2),
     "earlier_stamp": (-0.6, 0.6),
+    "wall": (-0.2, 1.2),
     "heading": (0.5, 1.2),
     "along": (0.0, 1.2),
     "speed": (0.0, 1.0),

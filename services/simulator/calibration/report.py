@@ -14,7 +14,7 @@ from services.simulator.vehicle import DYNAMICS, dynamics_for
 
 FIXED = {
     # Rows are 1/15 s apart there, whatever their time stamps say.
-    "4": ("stamp", "earlier_stamp"),
+    "4": ("stamp", "earlier_stamp", "wall"),
     # Left and right are alike, and headings are logged without noise of their own.
     "5": ("steering_bias_rad", "heading"),
 }

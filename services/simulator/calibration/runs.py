@@ -29,12 +29,14 @@ class Run(NamedTuple):
 
 def read_run(folder: Path) -> Run:
     """
-    All `N-iteration.csv` below a folder, by N.
+    All `N-iteration.csv` below a folder, by N; or one file, a trace or a log, as one iteration.
 
     Raises:
         NotFound: there is none.
         InvalidInput: one is no trace.
     """
+    if folder.is_file():
+        return Run(folder.name, [_read_iteration(folder)])
     found = [(_ITERATION.search(path.name), path) for path in sorted(folder.rglob("*.csv"))]
     numbered = sorted((int(match[1]), path) for match, path in found if match)
     if not numbered:
