@@ -95,11 +95,11 @@ DYNAMICS = np.dtype(
 
 
 def _dynamics(**values: float) -> np.void:
-    row = np.zeros(1, DYNAMICS)
+    rows = np.zeros(1, DYNAMICS)
     for name, value in values.items():
-        row[name] = value
-    car: np.void = row[0]
-    return car
+        rows[name] = value
+    row: np.void = rows[0]
+    return row
 
 
 EFFORT_CONTROLLERS = _dynamics(
