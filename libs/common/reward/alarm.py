@@ -7,9 +7,8 @@ every time. What it can't interrupt, a loop inside a C library, the parent ends 
 """
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import FrameType
+from typing import Self
 
 RINGS = 8
 """In the limit of a call: it ends at most one eighth late."""
@@ -19,34 +18,39 @@ class OutOfTime(BaseException):
     """The alarm rang. No `Exception`, so that a broad `except` in user code lets it through."""
 
 
-@contextmanager
-def alarm(
-    call_s: float, total_s: float, running_call: Callable[[], int] = lambda: 0
-) -> Iterator[None]:
+class Alarm:
     """
-    Raise `OutOfTime` inside the block once a call, or all of them, have taken too long.
+    Raises `OutOfTime` inside a `with` block once a call, or all of them, have taken too long.
 
-    Args:
-        call_s: seconds in which `running_call` has to change.
-        total_s: seconds for the whole block.
-        running_call: the number of the call that is running.
+        with alarm.after(call_s, total_s):
     """
-    ring_s = call_s / RINGS
-    rings, began, running = 0, 0, running_call()
 
-    def ring(number: int, at: FrameType | None) -> None:
-        nonlocal rings, began, running
-        rings += 1
-        if running_call() != running:
-            running, began = running_call(), rings
-        if rings - began >= RINGS:
-            raise OutOfTime(f"took longer than {call_s:g} s; accepted: up to {call_s:g} s a call")
-        if rings * ring_s >= total_s:
-            raise OutOfTime(f"took longer than {total_s:g} s with all cars' calls of one step")
+    def __init__(self, running: memoryview) -> None:
+        """`running`: its first number changes with every call."""
+        self._running = running
+        self._call_s = self._total_s = 1.0
+        self._rings = self._began = self._call = 0
+        signal.signal(signal.SIGALRM, self._ring)
 
-    signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, ring_s, ring_s)
-    try:
-        yield
-    finally:
+    def after(self, call_s: float, total_s: float) -> Self:
+        """With these limits, in seconds."""
+        self._call_s, self._total_s = call_s, total_s
+        return self
+
+    def __enter__(self) -> None:
+        self._rings, self._began, self._call = 0, 0, self._running[0]
+        ring_s = self._call_s / RINGS
+        signal.setitimer(signal.ITIMER_REAL, ring_s, ring_s)
+
+    def __exit__(self, *exc_info: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _ring(self, number: int, at: FrameType | None) -> None:
+        self._rings += 1
+        call_s, total_s = self._call_s, self._total_s
+        if self._running[0] != self._call:
+            self._call, self._began = self._running[0], self._rings
+        if self._rings - self._began >= RINGS:
+            raise OutOfTime(f"took longer than {call_s:g} s; accepted: up to {call_s:g} s a call")
+        if self._rings * call_s / RINGS >= total_s:
+            raise OutOfTime(f"took longer than {total_s:g} s with all cars' calls of one step")

@@ -23,7 +23,7 @@ GRACE_S = 1.0
 LOOKS = 8
 """In the limit of a call, to see whether it is still the same one that runs."""
 
-STDERR_BYTES = 65536  # a pipe's worth
+PIPE_BYTES = 65536  # what a pipe holds
 STDERR_CHARS = 2000
 PAGE_BYTES = 65536  # at least one page of memory, on every machine
 INDEX_BYTES = 8
@@ -82,6 +82,11 @@ class Channel:
         self._readable.register(self._replies, select.POLLIN)
 
     @property
+    def ended(self) -> bool:
+        """Whether it is known, without asking, that the child is gone."""
+        return self._process.returncode is not None
+
+    @property
     def alive(self) -> bool:
         """Whether the child runs."""
         return self._process.poll() is None
@@ -103,12 +108,16 @@ class Channel:
                 self._raise_death()
 
     def receive(self, most_bytes: int, patience: Patience) -> bytes:
-        """The next message."""
+        """The next message, and nothing behind it."""
+        parts = self._read(b"", wire.LENGTH_BYTES, patience)
         try:
-            length = wire.body_length(self._read(wire.LENGTH_BYTES, patience), most_bytes)
+            end = wire.LENGTH_BYTES + wire.body_length(parts[: wire.LENGTH_BYTES], most_bytes)
         except ValueError as error:
             self.distrust(str(error))
-        return self._read(length, patience)
+        parts = self._read(parts, end, patience)
+        if len(parts) > end:
+            self.distrust("more than it was asked for")
+        return parts[wire.LENGTH_BYTES :]
 
     def distrust(self, what: str) -> NoReturn:
         """End a child that sent what no honest one sends."""
@@ -127,12 +136,11 @@ class Channel:
         self._page.close()
         self._scratch.cleanup()
 
-    def _read(self, count: int, patience: Patience) -> bytes:
-        """Exactly so many bytes."""
-        parts = b""
+    def _read(self, parts: bytes, count: int, patience: Patience) -> bytes:
+        """Go on behind these bytes until there are so many at least."""
         while len(parts) < count:
             self._wait(self._readable, patience)
-            part = os.read(self._replies, count - len(parts))
+            part = os.read(self._replies, PIPE_BYTES)
             if not part:
                 self._raise_death()
             parts += part
@@ -166,7 +174,7 @@ class Channel:
     def _last_words(self) -> str:
         assert self._process.stderr is not None
         os.set_blocking(self._process.stderr.fileno(), False)
-        words = self._process.stderr.read(STDERR_BYTES) or b""
+        words = self._process.stderr.read(PIPE_BYTES) or b""
         return words.decode(errors="replace")[-STDERR_CHARS:]
 
 

@@ -18,7 +18,7 @@ from types import CodeType
 from typing import Any
 
 from libs.common.reward import guard, wire
-from libs.common.reward.alarm import alarm
+from libs.common.reward.alarm import Alarm
 from libs.common.reward.contract import FUNCTION, RewardFunction, checked_reward, find_function
 from libs.common.reward.failures import FILENAME, describe_failure
 from libs.common.reward.limits import RewardLimits
@@ -32,6 +32,7 @@ class Sandbox:
 
     def __init__(self, request: dict[str, Any], running: memoryview) -> None:
         self.limits = RewardLimits(**request["limits"])
+        self.alarm = Alarm(running)
         self.running = running
         """The index of the call that is running, in its first number."""
         self.rewards: list[float] = []
@@ -53,7 +54,7 @@ class Sandbox:
         """Compile the source and run its top level for the first car."""
         sys.stdout = sys.stderr = self.printed
         random.seed(self.seed)
-        with alarm(self.limits.load_s, self.limits.load_s):
+        with self.alarm.after(self.limits.load_s, self.limits.load_s):
             self.code = compile(self.source, FILENAME, "exec", dont_inherit=True)
             self.functions[0] = self._new_function()
         numpy = sys.modules.get("numpy")
@@ -70,7 +71,7 @@ class Sandbox:
         self.rewards.clear()
         self.running[0] = 0
         limits, rows = self.limits, read_rows(body, self.layout)
-        with alarm(limits.call_s, limits.batch_s, lambda: self.running[0]):
+        with self.alarm.after(limits.call_s, limits.batch_s):
             for index, (car, values) in enumerate(zip(rows.cars, rows.values, strict=True)):
                 self.running[0] = index
                 function = self.functions.get(car)
@@ -169,7 +170,7 @@ def _answer_batch(sandbox: Sandbox, body: bytes) -> bytes:
 def _failure(sandbox: Sandbox, error: BaseException, kind: str, index: int | None = None) -> bytes:
     sandbox.reserve.clear()
     call_s = sandbox.limits.call_s
-    with alarm(call_s, call_s):  # the user's own exception may have methods
+    with sandbox.alarm.after(call_s, call_s):  # the user's own exception may have methods
         failure = describe_failure(error, kind)
     failure |= {"index": index, "printed": sandbox.printed.take()}
     return wire.FAILURE + wire.to_json(failure)

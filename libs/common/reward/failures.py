@@ -9,7 +9,7 @@ from libs.common.reward.contract import BrokenContract
 
 FILENAME = "reward_function.py"
 TRACEBACK_FRAMES = 20
-MESSAGE_CHARS = 500
+NAME_CHARS, MESSAGE_CHARS, TRACEBACK_CHARS = 100, 500, 10_000
 
 
 def describe_failure(error: BaseException, kind: str = "raised") -> dict[str, Any]:
@@ -24,7 +24,7 @@ def describe_failure(error: BaseException, kind: str = "raised") -> dict[str, An
         "kind": kind,
         "reason": reason,
         "line": _line_of(error, frames),
-        "traceback": "".join(_user_traceback(error, frames)),
+        "traceback": "".join(_user_traceback(error, frames))[-TRACEBACK_CHARS:],
     }
 
 
@@ -35,7 +35,7 @@ def _kind_and_reason(error: BaseException, kind: str) -> tuple[str, str]:
         return "memory", "ran out of memory"
     if isinstance(error, BrokenContract):
         return error.kind, str(error)
-    return kind, f"raised {type(error).__name__}: {_text_of(error)}"
+    return kind, f"raised {_name_of(error)}: {_text_of(error)}"
 
 
 def _line_of(error: BaseException, frames: list[traceback.FrameSummary]) -> int | None:
@@ -54,7 +54,11 @@ def _user_traceback(error: BaseException, frames: list[traceback.FrameSummary]) 
     if isinstance(error, SyntaxError):
         yield from traceback.format_exception_only(error)
     else:
-        yield f"{type(error).__name__}: {_text_of(error)}\n"
+        yield f"{_name_of(error)}: {_text_of(error)}\n"
+
+
+def _name_of(error: BaseException) -> str:
+    return type(error).__name__[:NAME_CHARS]
 
 
 def _text_of(error: BaseException) -> str:

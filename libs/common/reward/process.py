@@ -131,7 +131,7 @@ class RewardProcess:
         self.close()
 
     def _check_alive(self) -> None:
-        if not self.alive:
+        if self._channel.ended:
             raise RewardError("its process is not running", kind="died")
 
     def _load(self, request: bytes) -> None:

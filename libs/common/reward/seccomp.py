@@ -10,7 +10,6 @@ numpy, scipy and shapely runs in it. The filter is a program of the classic Berk
 import ctypes
 import fcntl
 import os
-import platform
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -137,7 +136,7 @@ ALL_THREADS, NO_SLOWDOWN = 1, 4
 
 def is_available() -> bool:
     """Whether this kernel filters system calls and this architecture is one of ours."""
-    machine = platform.machine()
+    machine = os.uname().machine
     if not kernel.IS_LINUX or machine not in ARCHITECTURES:
         return False
     try:
@@ -154,7 +153,7 @@ def keep_computing_only() -> None:
     Raises:
         OSError: the kernel refuses.
     """
-    machine = platform.machine()
+    machine = os.uname().machine
     steps = list(build_filter(*ARCHITECTURES[machine]))
     code = ctypes.create_string_buffer(b"".join(steps))
     program = struct.pack("@HP", len(steps), ctypes.addressof(code))
