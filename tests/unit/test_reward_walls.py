@@ -172,6 +172,41 @@ def test_the_kernel_refuses_everything_by_itself(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "secret"
 
 
+OLD_KERNEL = """
+import ctypes, os, struct
+from libs.common.reward import guard, kernel, landlock, seccomp
+
+# A kernel that knows neither: a filter refuses both calls, here and in every child.
+machine = os.uname().machine
+steps = [
+    seccomp.step(seccomp.LOAD, seccomp.NUMBER_AT),
+    seccomp.step(seccomp.EQUAL, landlock.CREATE_RULESET, 1, 0),
+    seccomp.step(seccomp.EQUAL, seccomp.SECCOMP[machine], 0, 1),
+    seccomp.step(seccomp.RETURN, seccomp.REFUSE),
+    seccomp.step(seccomp.RETURN, seccomp.ALLOW),
+]
+code = ctypes.create_string_buffer(b"".join(steps))
+program = struct.pack("@HP", len(steps), ctypes.addressof(code))
+kernel.gain_no_privileges()
+kernel.call(seccomp.SECCOMP[machine], seccomp.SET_FILTER, 0, program)
+assert guard.missing_walls() == ["Landlock", "seccomp"]
+
+from tests.reward_sources import failure_of, function, reward_of
+assert reward_of("import numpy as np\\n" + function("return np.float64(2)")) == 2.0
+body = "import random\\nrandom._os.fork()"
+assert "PermissionError: a reward function can't use os.fork" in failure_of(function(body)).reason
+"""
+
+
+@pytest.mark.skipif(bool(missing_walls()), reason="this kernel has not all walls")
+def test_on_an_old_kernel_pythons_walls_remain_and_it_is_said_once() -> None:
+    command = [sys.executable, "-c", OLD_KERNEL]
+    folder = Path(__file__).parents[2]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+    assert result.stdout.count("the kernel can't shut reward functions in") == 1
+    assert "Landlock" in result.stdout
+
+
 def test_the_kernel_limits_what_a_child_may_use_up() -> None:
     with start(function("return 1")) as process:
         child = psutil.Process(process.pid)

@@ -137,8 +137,8 @@ ALL_THREADS, NO_SLOWDOWN = 1, 4
 def is_available() -> bool:
     """Whether this kernel filters system calls and this architecture is one of ours."""
     machine = os.uname().machine
-    if not kernel.IS_LINUX or machine not in ARCHITECTURES:
-        return False
+    if not kernel.IS_LINUX or machine not in ARCHITECTURES or struct.calcsize("P") != 8:
+        return False  # a 32-bit Python has other calls, on the same machine
     try:
         kernel.call(SECCOMP[machine], QUESTION, 0, struct.pack("=I", REFUSE & ACTION))
     except OSError:
@@ -165,38 +165,38 @@ def keep_computing_only() -> None:
 
 def build_filter(architecture: int, column: int) -> Iterator[bytes]:
     """The steps of the program that judges a system call."""
-    yield _step(LOAD, ARCHITECTURE_AT)
-    yield _step(EQUAL, architecture, 1, 0)
-    yield _step(RETURN, REFUSE)
-    yield _step(LOAD, NUMBER_AT)
-    yield _step(AT_LEAST, X32_CALLS, 0, 1)
-    yield _step(RETURN, REFUSE)
+    yield step(LOAD, ARCHITECTURE_AT)
+    yield step(EQUAL, architecture, 1, 0)
+    yield step(RETURN, REFUSE)
+    yield step(LOAD, NUMBER_AT)
+    yield step(AT_LEAST, X32_CALLS, 0, 1)
+    yield step(RETURN, REFUSE)
     for numbers in CALLS.values():
         number = numbers[column]
         if number is not None:
-            yield _step(EQUAL, number, 0, 1)
-            yield _step(RETURN, ALLOW)
+            yield step(EQUAL, number, 0, 1)
+            yield step(RETURN, ALLOW)
     for condition in list_conditions():
         number = condition.numbers[column]
         if number is not None:
             block = list(_judge_argument(condition))
-            yield _step(EQUAL, number, 0, len(block))
+            yield step(EQUAL, number, 0, len(block))
             yield from block
-    yield _step(RETURN, REFUSE)
+    yield step(RETURN, REFUSE)
 
 
 def _judge_argument(condition: Condition) -> Iterator[bytes]:
     """Allow or refuse by the lower half of an argument: the upper one is ignored by the kernel."""
-    yield _step(LOAD, ARGUMENTS_AT + 8 * condition.argument)
+    yield step(LOAD, ARGUMENTS_AT + 8 * condition.argument)
     for value in condition.accepted:
-        yield _step(EQUAL, value, 0, 1)
-        yield _step(RETURN, ALLOW)
+        yield step(EQUAL, value, 0, 1)
+        yield step(RETURN, ALLOW)
     if not condition.accepted:
-        yield _step(ANY_BIT, condition.refused, 1, 0)
-        yield _step(RETURN, ALLOW)
-    yield _step(RETURN, REFUSE)
+        yield step(ANY_BIT, condition.refused, 1, 0)
+        yield step(RETURN, ALLOW)
+    yield step(RETURN, REFUSE)
 
 
-def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+def step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
     """One `struct sock_filter`: the jumps count the steps that they leave out."""
     return struct.pack("=HBBI", code, if_true, if_false, value)
