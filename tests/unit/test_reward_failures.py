@@ -53,7 +53,7 @@ def test_one_argument_and_defaults_are_fine() -> None:
 
 def test_an_exception_comes_with_line_traceback_params_and_index() -> None:
     body = "return helper(params)"
-    top = "def helper(params):\n    return 1 / (params['steps'] - 7)"
+    top = "def helper(params):\n    return 1 / (int(params['steps']) - 7)"
     with start(function(body, top)) as process:
         with pytest.raises(RewardError) as caught:
             process.rewards(LAP[:10])
@@ -64,7 +64,7 @@ def test_an_exception_comes_with_line_traceback_params_and_index() -> None:
         assert error.index == 6
         assert error.params["steps"] == 7
         assert 'File "reward_function.py", line 2, in reward_function' in error.traceback
-        assert "return 1 / (params['steps'] - 7)" in error.traceback
+        assert "return 1 / (int(params['steps']) - 7)" in error.traceback
         assert "child.py" not in error.traceback
         assert str(error) == "reward function: line 4: raised ZeroDivisionError: division by zero"
         assert process.rewards(LAP[:1]) == [1 / (1 - 7)]

@@ -16,6 +16,8 @@ from libs.common.reward.limits import RewardLimits
 from libs.common.reward.process import RewardProcess
 from tests.reward_sources import SHORT, STEP, failure_of, function, start
 
+kernel_walls = pytest.mark.skipif(bool(missing_walls()), reason="the kernel has not all walls")
+
 REACH = (  # modules, and what the child's own code holds
     "real = json.decoder.__builtins__['__import__']\n"
     "os, sys = random._os, random._os.sys\n"
@@ -159,7 +161,26 @@ for name, attempt in TRIES.items():
 """
 
 
-@pytest.mark.skipif(bool(missing_walls()), reason="this kernel has not all walls")
+TORN_DOWN = """
+guard = sys.modules['libs.common.reward.guard']
+guard.REFUSED_EVENTS, guard.REFUSED_FAMILIES = frozenset(), ()
+guard._check_open = guard._check_readable = guard._check_symbol = lambda *args: None
+libc = real('ctypes').CDLL(None)
+opened = [json.decoder.__builtins__['open'], os.fork, real('socket').socket, os.listdir]
+for way, args in zip(opened, (['/etc/passwd'], [], [], ['/'])):
+    try: way(*args)
+    except OSError as error: print(error.errno)
+print(libc.fork(), libc.kill(os.getppid(), 9))"""
+
+
+@kernel_walls
+def test_code_that_tears_pythons_walls_down_meets_the_kernels() -> None:
+    with start(attack(TORN_DOWN)) as process:
+        assert process.rewards([STEP]) == [1.0]
+        assert process.printed == "13\n1\n1\n13\n-1 -1\n"
+
+
+@kernel_walls
 def test_the_kernel_refuses_everything_by_itself(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("secret")
     command = [sys.executable, "-c", NATIVE, str(tmp_path)]
@@ -198,7 +219,7 @@ assert "PermissionError: a reward function can't use os.fork" in failure_of(func
 """
 
 
-@pytest.mark.skipif(bool(missing_walls()), reason="this kernel has not all walls")
+@kernel_walls
 def test_on_an_old_kernel_pythons_walls_remain_and_it_is_said_once() -> None:
     command = [sys.executable, "-c", OLD_KERNEL]
     folder = Path(__file__).parents[2]

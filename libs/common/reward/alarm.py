@@ -51,6 +51,7 @@ class Alarm:
         if self._running[0] != self._call:
             self._call, self._began = self._running[0], self._rings
         if self._rings - self._began >= RINGS:
-            raise OutOfTime(f"took longer than {call_s:g} s; accepted: up to {call_s:g} s a call")
+            raise OutOfTime(f"took longer than {call_s:g} s; accepted: up to {call_s:g} s")
         if self._rings * call_s / RINGS >= total_s:
-            raise OutOfTime(f"took longer than {total_s:g} s with all cars' calls of one step")
+            reason = f"took longer than {total_s:g} s with all cars' calls of one step"
+            raise OutOfTime(f"{reason}; accepted: up to {total_s:g} s")

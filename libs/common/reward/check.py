@@ -31,6 +31,6 @@ def check_reward_function(
 
 def _sentence(error: RewardError, filename: str) -> str:
     line = f"line {error.line}: " if error.line is not None else ""
-    step = f"at step {error.params['steps']} of a trial lap it " if error.params else ""
+    step = f"at step {error.params['steps']:g} of a trial lap it " if error.params else ""
     accepted = "" if "accepted:" in error.reason else "; accepted: a finite number for every step"
     return f"{filename}: {line}{step}{error.reason}{accepted}"

@@ -26,13 +26,13 @@ REFUSED_BUILTINS = ("open", "exec", "eval", "compile", "input", "breakpoint", "h
 
 REFUSED_EVENTS = frozenset(
     {
-        "ftplib.connect",
         "_thread.start_new_thread",
         "ctypes.call_function",
         "ctypes.cdata",
         "ctypes.dlsym/handle",
         "ctypes.string_at",
         "ctypes.wstring_at",
+        "ftplib.connect",
         "gc.get_objects",
         "gc.get_referents",
         "gc.get_referrers",
@@ -51,8 +51,8 @@ REFUSED_EVENTS = frozenset(
         "os.remove",
         "os.rename",
         "os.rmdir",
-        "os.spawn",
         "os.setxattr",
+        "os.spawn",
         "os.symlink",
         "os.system",
         "os.truncate",

@@ -56,7 +56,7 @@ def _sample_step(step: int, steps: int) -> dict[str, Any]:
         "distance_from_center": abs(offset_m),
         "projection_distance": share * LENGTH_M,
         "progress": 100 * share,
-        "steps": step,
+        "steps": float(step),
         "speed": SPEED_MPS,
         "steering_angle": 15.0 * (action - ACTIONS // 2),
         "track_width": WIDTH_M,
