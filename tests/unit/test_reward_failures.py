@@ -101,6 +101,12 @@ def test_what_is_told_has_bounds() -> None:
     assert len(error.traceback) <= 10_000
 
 
+def test_what_is_told_can_be_sent_on_whatever_is_in_it() -> None:
+    error = failure_of(function("print(chr(0xd800))\nraise ValueError(chr(0xd800))"))
+    assert (error.reason + error.traceback).encode()
+    assert error.reason == "raised ValueError: ?"
+
+
 def test_the_line_is_the_users_where_a_library_raised() -> None:
     source = "import numpy as np\n" + function("x = 1\nreturn np.linalg.inv(np.zeros((2, 2)))")
     error = failure_of(source)

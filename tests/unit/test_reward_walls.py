@@ -273,7 +273,7 @@ def test_the_child_inherits_no_environment_and_sits_in_an_empty_folder(
         ("answer(b'F' + b'[' * 200_000)", "nested too deeply"),
         ("answer(b'F{}')", "sent a failure of no known kind"),
         ("answer(b'F{\"kind\":[]}')", "sent a failure of no known kind"),
-        ('answer(b\'F{"kind":"raised","index":9,"line":"7","x":1}\')', "function: None"),
+        ('answer(b\'F{"kind":"raised","index":9,"line":"7","x":1}\')', "reward function: "),
         ("os.closerange(0, 64)\nwhile True: pass", "closed its pipes and had to be ended"),
         ("json.decoder.__builtins__.clear()", "ended with exit code 1"),
         ("json.dumps = len\n1 / 0", "ended with exit code 1"),
@@ -325,6 +325,13 @@ def test_the_call_that_hangs_is_named_even_where_the_child_can_not_say_so() -> N
         assert not process.alive
     assert caught.value.index == 2
     assert caught.value.params["digits"] == 15
+
+
+def test_a_child_that_hangs_and_lies_about_its_call_is_not_believed() -> None:
+    error = failure_of(attack("sandbox.running[0] = 2**63\nsum(range(10**15))"), SHORT)
+    assert "had to be ended" in error.reason
+    assert error.index is None
+    assert error.params == {}
 
 
 def test_many_quick_calls_are_ended_by_the_limit_of_the_batch() -> None:

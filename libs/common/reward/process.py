@@ -18,7 +18,7 @@ from libs.common.reward.errors import FATAL, FailureKind, RewardError
 from libs.common.reward.guard import missing_walls
 from libs.common.reward.limits import MAX_REWARD, RewardLimits
 
-MAX_REASON_CHARS, MAX_TRACEBACK_CHARS = 1000, 10_000
+MAX_REASON_CHARS, MAX_TRACEBACK_CHARS, MAX_LINE = 1000, 10_000, 10_000_000
 MAX_TEXT_BYTES = 256 * 2**10
 """Of an answer, beside its numbers."""
 
@@ -100,7 +100,9 @@ class RewardProcess:
         try:
             return self._call(request, batch.calls)
         except RewardError as error:
-            if error.index is not None and error.index < batch.calls:
+            if error.index is not None and error.index >= batch.calls:
+                error.index = None  # a child that hangs may have written anything into its page
+            if error.index is not None:
                 error.params = row_of(columns, error.index)
             raise
 
@@ -167,7 +169,7 @@ class RewardProcess:
             failure = read_failure(report, calls)
         except ValueError as error:
             self._channel.distrust(str(error))
-        self.printed = self._cut(str(report.get("printed", "")).encode(errors="replace"))
+        self.printed = _text(report, "printed", self.limits.printed_chars)
         if failure.kind in FATAL:
             self.close()
         raise failure
@@ -183,14 +185,23 @@ def read_failure(report: Mapping[str, Any], calls: int) -> RewardError:
     kind: FailureKind = report.get("kind")  # type: ignore[assignment]
     if kind not in get_args(FailureKind):
         raise ValueError("a failure of no known kind")
-    line, index = report.get("line"), report.get("index")
     return RewardError(
-        str(report.get("reason"))[:MAX_REASON_CHARS],
+        _text(report, "reason", MAX_REASON_CHARS),
         kind=kind,
-        line=line if type(line) is int else None,
-        traceback=str(report.get("traceback", ""))[:MAX_TRACEBACK_CHARS],
-        index=index if type(index) is int and 0 <= index < calls else None,
+        line=_whole(report, "line", MAX_LINE),
+        traceback=_text(report, "traceback", MAX_TRACEBACK_CHARS),
+        index=_whole(report, "index", calls - 1),
     )
+
+
+def _text(report: Mapping[str, Any], key: str, most_chars: int) -> str:
+    """A text that can be sent on: half characters (surrogates) can't."""
+    return str(report.get(key, ""))[:most_chars].encode(errors="replace").decode()
+
+
+def _whole(report: Mapping[str, Any], key: str, most: int) -> int | None:
+    value = report.get(key)
+    return value if type(value) is int and 0 <= value <= most else None
 
 
 @cache
