@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from libs.common.deepracer import layout
-from libs.common.deepracer.run_spec import CheckpointChoice, RunSpec
+from libs.common.deepracer.run_spec import CheckpointChoice, EvaluationRules, RunSpec
 from libs.common.events import CheckpointRef, Outcome, ServiceBeat, TrialResult
 from libs.common.tracks import Track
 from services.trainer.evaluations import EvaluationRecord
@@ -77,6 +77,7 @@ class EvaluationRequest(BaseModel):
     checkpoint: CheckpointChoice = "best"
     trials: int | None = Field(None, ge=1, le=100)
     track: str | None = None
+    rules: EvaluationRules | None = None
 
 
 class EvaluationDocument(BaseModel):
@@ -90,7 +91,7 @@ class EvaluationDocument(BaseModel):
     status: Literal["pending", "ended", "failed"]
     trials_asked: int
     trials: tuple[TrialResult, ...]
-    completed: int = Field(description="Trials that completed their lap")
+    completed: int = Field(description="Trials that completed their laps, never put back")
     reason: str | None = Field(description="Why it could not be driven")
     created_at: datetime
     ended_at: datetime | None

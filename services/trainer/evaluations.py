@@ -7,7 +7,7 @@ from uuid import uuid4
 import stamina
 
 from libs.common.bus import Bus, Records
-from libs.common.deepracer.run_spec import CheckpointChoice
+from libs.common.deepracer.run_spec import CheckpointChoice, EvaluationRules
 from libs.common.errors import Conflict, NotFound
 from libs.common.events import (
     EvaluatePolicy,
@@ -40,8 +40,8 @@ class EvaluationRecord(Value):
 
     @property
     def completed(self) -> int:
-        """Trials that completed their lap."""
-        return sum(trial.lap_s is not None for trial in self.trials)
+        """Trials that completed their laps without being put back on the road."""
+        return sum(trial.clean for trial in self.trials)
 
     def after(self, event: EvaluationEnded | EvaluationFailed) -> Self:
         """With what came of it; what is known already stays."""
@@ -77,7 +77,12 @@ class Evaluations:
         return cls(bus, await bus.records(BUCKET, EvaluationRecord), table, models, tracks)
 
     async def ask(
-        self, run_id: str, choice: CheckpointChoice, trials: int | None, track: str | None
+        self,
+        run_id: str,
+        choice: CheckpointChoice,
+        trials: int | None,
+        track: str | None,
+        rules: EvaluationRules | None = None,
     ) -> EvaluationRecord:
         """
         Have a checkpoint driven, by whichever simulator is free.
@@ -111,6 +116,7 @@ class Evaluations:
                 reward_function=run.spec.reward_function,
                 trials=record.trials_asked,
                 seed=run.spec.seed,
+                rules=rules or run.spec.evaluation.rules,
             )
         )
         return record
