@@ -56,6 +56,25 @@ def test_what_is_wrong_is_told_with_file_line_and_step(source: str, problem: str
     assert problem in found
 
 
+AVOIDS_OBJECTS = """
+import math
+
+def reward_function(params):
+    behind, ahead = params["closest_objects"]
+    x, y = params["objects_location"][ahead]
+    heading = math.radians(params["objects_heading"][ahead])
+    near = math.hypot(x - params["x"], y - params["y"]) < 0.8 and params["object_in_camera"]
+    same = params["objects_left_of_center"][ahead] == params["is_left_of_center"]
+    return 1e-3 if near and same else 1.0 + math.cos(heading) + params["objects_speed"][behind]
+"""
+
+
+def test_a_function_that_avoids_objects_is_tried_with_objects() -> None:
+    assert check_reward_function(AVOIDS_OBJECTS, objects=True) == []
+    (problem,) = check_reward_function(AVOIDS_OBJECTS)
+    assert "line 6: at step 1 of a trial lap it raised IndexError" in problem
+
+
 def test_a_function_that_never_returns_is_told_of() -> None:
     source = "def reward_function(params):\n    while True: sum(range(100))\n"
     (found,) = check_reward_function(source, limits=RewardLimits(call_s=0.3))

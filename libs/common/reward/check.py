@@ -12,17 +12,20 @@ def check_reward_function(
     source: str,
     filename: str = "reward_function.py",
     limits: RewardLimits = CHECK_LIMITS,
+    *,
+    objects: bool = False,
 ) -> list[str]:
     """
     The problems of a reward function; an empty list is none.
 
-    It is loaded in a child process and called for every step of one lap. Starts a process and waits
+    It is loaded in a child process and called for every step of one lap, with `objects` on the road
+    where the race has any: functions that avoid them look up the next one in every call. Starts a process and waits
     for it (0.1 s, with scipy or shapely 1 s; a function that hangs takes the limits' time): call it
     in a thread.
     """
     try:
         with RewardProcess(source, sample_constants(), limits=limits) as process:
-            lap = sample_lap()
+            lap = sample_lap(objects)
             process.rewards(lap, cars=[0] * len(lap))
     except RewardError as error:
         return [_sentence(error, filename)]
