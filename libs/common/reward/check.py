@@ -19,9 +19,9 @@ def check_reward_function(
     The problems of a reward function; an empty list is none.
 
     It is loaded in a child process and called for every step of one lap, with `objects` on the road
-    where the race has any: functions that avoid them look up the next one in every call. Starts a process and waits
-    for it (0.1 s, with scipy or shapely 1 s; a function that hangs takes the limits' time): call it
-    in a thread.
+    where the race has any: functions that avoid them look up the next one in every call. Starts a
+    process and waits for it (0.1 s, with scipy or shapely 1 s; a function that hangs takes the
+    limits' time): call it in a thread.
     """
     try:
         with RewardProcess(source, sample_constants(), limits=limits) as process:
