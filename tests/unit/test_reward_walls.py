@@ -111,10 +111,9 @@ def test_no_way_out_leads_out(way: int, prisoner: tuple[RewardProcess, Path]) ->
 
 
 NATIVE = """
-import ctypes, errno, os, sys
+import ctypes, os, sys
 from libs.common.reward import guard
 from libs.common.reward.limits import RewardLimits
-from libs.common.reward.process import RewardProcess
 
 guard.refuse_side_effects = lambda: None  # as if user code had got rid of it
 folder, parent = sys.argv[1], os.getppid()
@@ -123,6 +122,9 @@ guard.raise_walls(RewardLimits(), requests)
 libc = ctypes.CDLL(None, use_errno=True)
 MADE = (folder + "/made").encode()
 FILE = (folder + "/file").encode()
+HIGH = ctypes.c_void_p(2**32)
+libc.mmap.restype = ctypes.c_void_p
+assert libc.mmap(HIGH, 4096, 3, 0x100022, -1, 0) == HIGH.value  # MAP_FIXED_NOREPLACE
 TRIES = {
     "read a file": lambda: libc.open(FILE, os.O_RDONLY),
     "write a file": lambda: libc.open(FILE, os.O_WRONLY),
@@ -147,6 +149,7 @@ TRIES = {
     "read the parent's memory": lambda: libc.process_vm_readv(parent, None, 0, None, 0, 0),
     "raise its limits": lambda: libc.setrlimit(9, (ctypes.c_ulong * 2)(2**62, 2**62)),
     "raise the parent's limits": lambda: libc.prlimit(parent, 9, (ctypes.c_ulong * 2)(1, 1), None),
+    "raise its limits by a pointer whose lower half is 0": lambda: libc.prlimit(0, 7, HIGH, None),
     "open a socket": lambda: libc.socket(2, 1, 0),
     "open a Unix socket": lambda: libc.socket(1, 1, 0),
     "queue system calls": lambda: libc.syscall(425, 8, ctypes.create_string_buffer(200)),
@@ -186,7 +189,7 @@ def test_the_kernel_refuses_everything_by_itself(tmp_path: Path) -> None:
     command = [sys.executable, "-c", NATIVE, str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     tries = [line.split("|") for line in result.stdout.splitlines()]
-    assert len(tries) == 28
+    assert len(tries) == 29
     # EPERM is seccomp's answer, EACCES Landlock's.
     assert [one for one in tries if one[1] != "failed" or one[2] not in ("1", "13")] == []
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

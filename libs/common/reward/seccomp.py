@@ -105,9 +105,9 @@ class Condition(NamedTuple):
     numbers: tuple[int | None, int | None]
     argument: int
     accepted: tuple[int, ...] = ()
-    """Its values; none: `refused` counts."""
+    """Its values."""
     refused: int = 0
-    """Bits of which none may be set."""
+    """Bits of which none may be set, of 64."""
 
 
 def list_conditions() -> list[Condition]:
@@ -120,7 +120,7 @@ def list_conditions() -> list[Condition]:
         Condition((16, 29), 1, accepted=(is_terminal, close_on_exec)),  # ioctl
         Condition((72, 25), 1, accepted=described),  # fcntl: not who gets a signal
         Condition((234, 131), 0, accepted=(os.getpid(),)),  # tgkill: itself, in abort()
-        Condition((302, 261), 2, refused=0xFFFFFFFF),  # prlimit64: with a new limit
+        Condition((302, 261), 2, refused=2**64 - 1),  # prlimit64: no pointer to a new limit
     ]
 
 
@@ -186,13 +186,20 @@ def build_filter(architecture: int, column: int) -> Iterator[bytes]:
 
 
 def _judge_argument(condition: Condition) -> Iterator[bytes]:
-    """Allow or refuse by the lower half of an argument: the upper one is ignored by the kernel."""
-    yield step(LOAD, ARGUMENTS_AT + 8 * condition.argument)
+    """Allow or refuse by an argument; the kernel ignores the upper half of those with values."""
+    lower_at = ARGUMENTS_AT + 8 * condition.argument
+    if condition.refused:
+        for at, bits in (
+            (lower_at, condition.refused % 2**32),
+            (lower_at + 4, condition.refused >> 32),
+        ):
+            yield step(LOAD, at)
+            yield step(ANY_BIT, bits, 0, 1)
+            yield step(RETURN, REFUSE)
+        yield step(RETURN, ALLOW)
+    yield step(LOAD, lower_at)
     for value in condition.accepted:
         yield step(EQUAL, value, 0, 1)
-        yield step(RETURN, ALLOW)
-    if not condition.accepted:
-        yield step(ANY_BIT, condition.refused, 1, 0)
         yield step(RETURN, ALLOW)
     yield step(RETURN, REFUSE)
 
