@@ -63,7 +63,7 @@ def drive_trials(
     with RewardProcess(command.reward_function, race.fixed_params(0)) as reward:
         while driving:
             race.step(*_gather_orders(race, drivers))
-            result = race.finish_step(reward.rewards(race.measured_params()))
+            result = race.finish_step(reward.rewards(race.measured_columns()))
             for ended in result.ended:
                 trial, seat = divmod(ended.car, together)
                 if seat == 0 and trial in driving:  # it drives on, but that counts no more

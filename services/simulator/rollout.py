@@ -89,7 +89,7 @@ class Rollout:
         orders = self._space.take(reply.actions, reply.commands, self._race.cars)
         self._number_episodes(reply.episodes, reply.iteration)
         self._race.step(*orders)
-        rewards = self._reward.rewards(self._race.measured_params())
+        rewards = self._reward.rewards(self._race.measured_columns())
         result = self._race.finish_step(rewards)
         self.steps = as_steps(result, [episode.number for episode in self._open])
         ended = [self._episode(episode, self.steps[episode.car]) for episode in result.ended]

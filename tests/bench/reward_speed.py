@@ -19,12 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from libs.common.deepracer.run_spec import RaceSpec
-from libs.common.reward.columns import columns_of
 from libs.common.reward.process import RewardProcess
 from libs.common.reward.rows import constants_of, own_params
 from libs.common.tracks import load_built_in
+from services.simulator.race import Race
 from services.simulator.reward_params import fixed_params
-from services.simulator.time_trial import TimeTrial
 
 SOURCE = (Path(__file__).parents[2] / "models/starter/reward_function.py").read_text()
 STEERING_RAD = np.radians([-30, -15, 0, 15, 30])
@@ -44,10 +43,10 @@ def main(track: str = "loop", seconds: float = 2.0) -> None:
 def measure(name: str, cars: int, seconds: float) -> tuple[str, ...]:
     """One row of the table."""
     track = load_built_in(name)
-    trial = TimeTrial(track, RaceSpec(), "5", seeds=range(cars))
-    drive = driver(trial)
+    race = Race(track, RaceSpec(), "5", seeds=range(cars))
+    drive = driver(race)
     drive()
-    columns = {key: np.array(values) for key, values in columns_of(trial.measured_params()).items()}
+    columns = {key: values.copy() for key, values in race.measured_columns().items()}
     constants = fixed_params(track, False)
     with RewardProcess(SOURCE, constants) as process:
         child = psutil.Process(process.pid)
@@ -56,20 +55,20 @@ def measure(name: str, cars: int, seconds: float) -> tuple[str, ...]:
 
         def step() -> None:
             drive()
-            trial.finish_step(process.rewards(trial.measured_params()))
+            race.finish_step(process.rewards(race.measured_columns()))
 
         step_s = seconds_of(step, seconds, child)
     micros = (f"{part / cars * 1e6:.2f}" for part in (plain_s, sandboxed_s))
     return str(cars), *micros, f"{sandboxed_s / plain_s:.2f}", f"{cars / step_s:,.0f}"
 
 
-def driver(trial: TimeTrial) -> Callable[[], None]:
+def driver(race: Race) -> Callable[[], None]:
     """Drive all cars for one step, with random actions."""
-    random, speed_mps = np.random.default_rng(0), np.full(trial.cars, 1.5)
+    random, speed_mps = np.random.default_rng(0), np.full(race.cars, 1.5)
 
     def drive() -> None:
-        actions = random.integers(0, len(STEERING_RAD), trial.cars)
-        trial.step(STEERING_RAD[actions], speed_mps, actions)
+        actions = random.integers(0, len(STEERING_RAD), race.cars)
+        race.step(STEERING_RAD[actions], speed_mps, actions)
 
     return drive
 
