@@ -27,7 +27,7 @@ UV_SETTINGS = UV_INDEX_STRATEGY=unsafe-best-match \
 
 MODEL ?= models/starter
 
-.PHONY: help install up down status logs restart train test test-slow tests system-parts lint \
+.PHONY: help install install-peers up down status logs restart train test test-slow tests system-parts lint \
 	format types imports docs docs-check bench lock clean
 
 help: ## print these verbs
@@ -52,6 +52,10 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "uv could not; pip tries"; $(BIN)/python -m pip install --quiet \
 		--disable-pip-version-check -c constraints.txt -e '.[all,dev]'; }
 	@touch $@
+
+install-peers: install ## MuJoCo, EnvPool and Box2D (0.8 GB), which make bench compares with
+	@$(UV_SETTINGS) $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[peers]'
+	@echo "MuJoCo draws with EGL; on Debian: apt-get install libegl1 libgl1 libgl1-mesa-dri"
 
 up: install ## start NATS, S3 and all services here, and wait until they are ready
 	@$(SLIPSTREAM) up

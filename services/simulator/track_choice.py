@@ -1,0 +1,20 @@
+"""A track as people name one on this machine: a built-in by its name, or an `.npy` file."""
+
+from pathlib import Path
+
+from libs.cli.run_folder import read_track_file, track_name_of
+from libs.common.tracks import Track, load_built_in, parse_npy
+
+
+def choose_track(named: str) -> Track:
+    """
+    The built-in track of that name, or the track in that `.npy` file.
+
+    Raises:
+        NotFound: there is no such track or file; the message says what there is.
+        InvalidInput: the file holds no road.
+    """
+    if not named.endswith(".npy"):
+        return load_built_in(named)
+    file = Path(named)
+    return parse_npy(track_name_of(file), read_track_file(file))

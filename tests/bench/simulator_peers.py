@@ -1,0 +1,112 @@
+"""
+The simulator against others with a camera: steps per second in one run, turn about.
+
+    python -m tests.bench.simulator_peers [--track loop] [--seconds 2] [--rounds 5]
+
+All have the machine's two cores: MuJoCo as two processes, EnvPool and this simulator with two
+threads each. What is not installed (`make install-peers`) is named as left out.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.peers.turns import LeftOut, Simulator
+
+THREADS = 2
+OURS = "slipstream_cars"
+
+
+class Entry(NamedTuple):
+    """A simulator in its best setting, and by how much it has to be outdone."""
+
+    module: str
+    arguments: tuple[str, ...]
+    processes: int
+    setting: str
+    wanted_ratio: float | None = None
+    environment: tuple[str, ...] = ()  # NAME=value
+
+
+class Turn(NamedTuple):
+    """Camera steps per second of wall-clock, and per second of processor time."""
+
+    wall: float
+    core: float
+
+
+def entries(track: str) -> tuple[Entry, ...]:
+    """This simulator and its peers."""
+    return (
+        Entry(OURS, (track, "256", str(THREADS)), 1, f"256 cars, {THREADS} threads"),
+        Entry("mujoco_car", (track,), THREADS, f"{THREADS} processes", 25.0, ("MUJOCO_GL=egl",)),
+        Entry("envpool_cars", ("64", str(THREADS)), 1, f"64 cars, {THREADS} threads", 20.0),
+        Entry("gymnasium_car", (), THREADS, f"{THREADS} processes"),
+    )
+
+
+def main(track: str = "loop", seconds: float = 2.0, rounds: int = 5) -> None:
+    """Let all of them drive `rounds` times for `seconds` each and print a table."""
+    console = Console()
+    with ExitStack() as stack:
+        driving: dict[Entry, Simulator] = {}
+        for entry in entries(track):
+            try:
+                driving[entry] = stack.enter_context(start(entry))
+            except LeftOut as reason:
+                console.print(f"left out: {entry.module}: {reason}", markup=False, soft_wrap=True)
+        turns = take_turns(driving, seconds, rounds)
+        console.print(show(driving, turns, track))
+
+
+def start(entry: Entry) -> Simulator:
+    """The entry's processes, not started yet."""
+    return Simulator(
+        entry.module,
+        *entry.arguments,
+        processes=entry.processes,
+        environment=entry.environment,
+    )
+
+
+def take_turns(
+    driving: Mapping[Entry, Simulator], seconds: float, rounds: int
+) -> dict[Entry, list[Turn]]:
+    """Every simulator's turns, one in each round."""
+    turns: dict[Entry, list[Turn]] = {entry: [] for entry in driving}
+    for _ in range(rounds):
+        for entry, simulator in driving.items():
+            turns[entry].append(Turn(*simulator.drive(seconds)))
+    return turns
+
+
+def show(
+    driving: Mapping[Entry, Simulator], turns: Mapping[Entry, Sequence[Turn]], track: str
+) -> Table:
+    """Medians over the rounds; ratios are taken within a round."""
+    table = Table(title=f"Full steps with a camera, {track}, {THREADS} cores, turn about")
+    table.add_column("simulator")
+    table.add_column("setting")
+    for heading in ("steps/s", "steps/s and core", "ours is (range)", "wanted"):
+        table.add_column(heading, justify="right")
+    ours = next(iter(turns.values()))
+    for entry, mine in turns.items():
+        ratios = [our.wall / turn.wall for our, turn in zip(ours, mine, strict=True)]
+        table.add_row(
+            driving[entry].about,
+            entry.setting,
+            f"{statistics.median(turn.wall for turn in mine):,.0f}",
+            f"{statistics.median(turn.core for turn in mine):,.0f}",
+            f"{statistics.median(ratios):.1f}x ({min(ratios):.1f}-{max(ratios):.1f})",
+            f"{entry.wanted_ratio:g}x" if entry.wanted_ratio else "",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(main)
