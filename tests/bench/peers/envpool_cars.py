@@ -4,6 +4,7 @@ EnvPool's CarRacing: Box2D physics and its camera from above, many cars in C++ t
     python -m tests.bench.peers.envpool_cars CARS THREADS
 """
 
+import itertools
 import sys
 import warnings
 
@@ -25,10 +26,10 @@ def main(cars: int, threads: int) -> None:
     # Steering, gas and brake; little of the last, or nothing would move.
     actions = random.uniform([-1, 0, 0], [1, 1, 0.2], (ACTIONS, cars, 3)).astype(np.float32)
     pool.reset()
-    turn = iter(range(2**62))
+    turns = itertools.cycle(actions)
 
     def step() -> int:
-        pool.step(actions[next(turn) % ACTIONS])
+        pool.step(next(turns))
         return cars
 
     serve(f"EnvPool {envpool.__version__} CarRacing-v3, 96x96 RGB", step)
