@@ -32,7 +32,7 @@ def main(cars: int, threads: int) -> None:
         pool.step(next(turns))
         return cars
 
-    serve(f"EnvPool {envpool.__version__} CarRacing-v3, 96x96 RGB", step)
+    serve(f"CarRacing, EnvPool {envpool.__version__}", step)
 
 
 if __name__ == "__main__":

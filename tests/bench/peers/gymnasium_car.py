@@ -21,7 +21,7 @@ def main() -> None:
             environment.reset()
         return 1
 
-    serve(f"Gymnasium {gymnasium.__version__} CarRacing-v3, 96x96 RGB", step)
+    serve(f"CarRacing, Gymnasium {gymnasium.__version__}", step)
 
 
 if __name__ == "__main__":

@@ -133,4 +133,4 @@ def png_of(picture: np.ndarray) -> bytes:
 
 if __name__ == "__main__":
     car = MujocoCar(choose_track(sys.argv[1]))
-    serve(f"MuJoCo {mujoco.__version__}, 160x120 RGB", car.step)
+    serve(f"MuJoCo {mujoco.__version__}", car.step)

@@ -28,7 +28,7 @@ def main(track: str, cars: int, threads: int) -> None:
         environments.step(next(actions))
         return cars
 
-    serve("Slipstream-v1, 160x120 grey", step)
+    serve("Slipstream-v1", step)
 
 
 if __name__ == "__main__":
