@@ -109,7 +109,7 @@ docs: install ## write docs/events.md anew
 docs-check: install
 	$(BIN)/python -m libs.common.events.catalogue --check
 
-bench: install ## measure: the bus against one process
+bench: install ## measure: the simulator, its peers (make install-peers), the bus
 	$(BIN)/python -m tests.bench
 
 lock: install ## write constraints.txt anew: the newest versions that fit, for every platform
