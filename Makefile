@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SLIPSTREAM := $(BIN)/slipstream
 PYTEST := $(BIN)/pytest
-SOURCES := services libs tests
+SOURCES := services libs tests examples
 
 # The first Python that is new enough and not too new.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \

@@ -98,7 +98,7 @@ def drive(
     rows = [race.states[KEPT].copy()]
     left = np.full(race.cars, laps)
     for _ in range(max(1, round(seconds * CONTROL_HZ))):
-        race.step(*driver.commands(race))
+        race.step(*driver.decide(race))
         rows.append(race.states[KEPT].copy())
         watch(race)
         status = race.finish_step(np.zeros(race.cars)).status

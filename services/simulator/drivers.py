@@ -1,15 +1,13 @@
 """Drivers that need no learning: what they tell the cars, given where these are."""
 
 import math
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from libs.common.tracks import Track
+from services.simulator.action_space import Orders
 from services.simulator.race import Race
-
-FloatArray = NDArray[np.float64]
 
 MAX_STEERING_RAD = math.radians(30)  # the widest angle of DeepRacer's action spaces
 CURVATURE_GAIN_1PM = 4.0  # of the path for each unit of tan(steering), as the real car has it
@@ -17,18 +15,10 @@ NEAREST_LOOK_M = 0.35
 LOOK_S = 0.2  # of driving, further ahead
 
 
-class Commands(NamedTuple):
-    """What all cars are told to do in a step, as `Race.step` takes it; each is (cars,)."""
-
-    steering_rad: FloatArray  # + = left
-    speed_mps: FloatArray
-    actions: NDArray[np.int64] | None = None  # indices, where the action space is discrete
-
-
 class Driver(Protocol):
     """Drives all cars of a race."""
 
-    def commands(self, race: Race) -> Commands:
+    def decide(self, race: Race) -> Orders:
         """What the cars are to do in the next step."""
 
 
@@ -45,7 +35,7 @@ class CentreLineDriver:
         self._ways = (track, track.reversed())
         self._speed_mps = speed_mps
 
-    def commands(self, race: Race) -> Commands:
+    def decide(self, race: Race) -> Orders:
         """See `Driver`."""
         cars = race.states
         reach_m = cars["distance_m"] + NEAREST_LOOK_M + LOOK_S * self._speed_mps
@@ -57,4 +47,4 @@ class CentreLineDriver:
         curvature_1pm = 2 * np.sin(angle_rad) / np.hypot(gap_x, gap_y)
         steering_rad = np.arctan(curvature_1pm / CURVATURE_GAIN_1PM)
         steering_rad = np.clip(steering_rad, -MAX_STEERING_RAD, MAX_STEERING_RAD)
-        return Commands(steering_rad, np.full(race.cars, self._speed_mps))
+        return Orders(steering_rad, np.full(race.cars, self._speed_mps), None)

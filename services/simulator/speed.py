@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from libs.common.deepracer.run_spec import RaceSpec
+from libs.common.deepracer.race_spec import RaceSpec
 from libs.common.reward.process import RewardProcess
 from libs.common.tracks import Track
 from services.simulator.race import Race

@@ -8,7 +8,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from services.simulator.camera import NETWORK_CAMERA
-from services.simulator.gym.actions import read_actions
+from services.simulator.gym.actions import Actions
 from services.simulator.gym.rewards import RewardFunction, read_rewards
 from services.simulator.gym.setting import Setting
 from services.simulator.race import Race, StepResult
@@ -48,7 +48,7 @@ class Batch:
     ) -> None:
         """Raises `InvalidInput` for no car or too many, and as `read_rewards` does."""
         self._setting, self._threads = setting, threads
-        self.actions = read_actions(setting.metadata)
+        self.actions = Actions(setting.metadata)
         self.race: Race = setting.make_race(seeds, threads)
         self._rewards = read_rewards(reward, self.race)
 
@@ -69,9 +69,9 @@ class Batch:
             RewardError: a sandboxed reward function broke its contract.
         """
         race = self.race
-        commands = self.actions.commands(actions, race.cars)
+        orders = self.actions.orders(actions, race.cars)
         over = race.states["status"] != IN_PROGRESS
-        race.step(*commands)
+        race.step(*orders)
         rewards = np.zeros(race.cars)
         driven = np.flatnonzero(~over)
         rewards[driven] = self._rewards.values(race, driven)

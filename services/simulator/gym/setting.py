@@ -13,7 +13,7 @@ from libs.common.deepracer.metadata import (
     parse_model_metadata,
 )
 from libs.common.deepracer.problems import note_errors
-from libs.common.deepracer.run_spec import RaceSpec
+from libs.common.deepracer.race_spec import RaceSpec
 from libs.common.errors import InvalidInput
 from libs.common.tracks import Track
 from services.simulator.race import Race

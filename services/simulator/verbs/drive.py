@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from libs.cli.output import AsJson, WrongUsage, console, show_document, show_table
+from libs.common.errors import NotFound
 from services.simulator.verbs import app
 
 if TYPE_CHECKING:
+    from libs.common.deepracer.metadata import ModelMetadata
     from libs.common.tracks import Track
     from services.simulator.drive import Episode
     from services.simulator.drivers import Driver
 
+METADATA = "model_metadata.json"
 COLUMNS = ("car", "status", "lap_s", "seconds", "progress_pct", "mean_speed_mps", "max_slip_deg")
 
 
@@ -49,7 +52,7 @@ def drive(
     as_json: AsJson = False,
 ) -> None:
     """Drive a track and see how it went: a video, a plot, and each lap's result."""
-    from libs.common.deepracer.run_spec import RaceSpec
+    from libs.common.deepracer.race_spec import RaceSpec
     from services.simulator.drive import drive as drive_laps
     from services.simulator.drive_film import DriveFilm
     from services.simulator.race import Race
@@ -88,10 +91,24 @@ def _choose_driver(
         if metadata is not None:
             raise WrongUsage("--metadata belongs to a policy: name one with --policy model_N.pb")
         return CentreLineDriver(track, speed_mps), "5"
-    from services.simulator.policy_driver import PolicyDriver, find_metadata
+    from services.simulator.evaluation import Driver
 
-    its_metadata = find_metadata(policy, metadata)
-    return PolicyDriver(policy, its_metadata), its_metadata.version
+    its_metadata = _find_metadata(policy, metadata)
+    everyone = slice(None)
+    return Driver(policy, policy.name, its_metadata, everyone, threads=1), its_metadata.version
+
+
+def _find_metadata(policy: Path, named: Path | None) -> "ModelMetadata":
+    """The metadata of a policy: the file that is named, or one beside it or a folder above."""
+    from libs.common.deepracer.metadata import parse_model_metadata
+
+    places = [folder / METADATA for folder in list(policy.resolve().parents)[:2]]
+    places = [named] if named else places
+    found = next((file for file in places if file.is_file()), None)
+    if found is None:
+        looked = " and ".join(map(str, places))
+        raise NotFound(f"no {METADATA} at {looked}; name one with --metadata")
+    return parse_model_metadata(found.read_bytes(), found.name).value
 
 
 def _draw(file: Path, track: "Track", episodes: Sequence["Episode"]) -> None:
