@@ -26,6 +26,7 @@ CONTINUOUS = {
     "action_space_type": "continuous",
     "version": "5",
 }
+LOOP = load_built_in("loop")
 STRAIGHT = 2  # of the starter's actions
 
 
@@ -213,6 +214,23 @@ def test_a_reward_function_gets_deepracers_params_as_its_own_to_spoil(
     assert seen[1]["steering_angle"] == pytest.approx(15)
     assert seen[1]["is_reversed"] is True
     assert seen[1]["action"] == 3
+
+
+def test_a_sandboxed_reward_function_knows_which_way_each_car_drives(tmp_path: Path) -> None:
+    file = tmp_path / "reward_function.py"
+    file.write_text(
+        "def reward_function(params):\n"
+        "    return params['waypoints'][1][0] + 1000 * params['is_reversed']\n"
+    )
+    environments = make_many(2, reward=file, alternate_direction=True, max_steps=10)
+    environments.reset(seed=0)
+    actions = np.full(2, STRAIGHT)
+    rewards = [environments.step(actions)[1] for _ in range(13)]
+    ways = [way.waypoints[1, 0] for way in (LOOP, LOOP.reversed())]
+    assert rewards[9] == pytest.approx(np.full(2, ways[0]))
+    assert rewards[10].tolist() == [0.0, 0.0]
+    assert rewards[11] == pytest.approx(np.full(2, ways[1] + 1000))
+    environments.close()
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None, "1"])

@@ -92,14 +92,21 @@ class SandboxedRewards:
     """A user's source, in a child process without network or files."""
 
     def __init__(self, source: str, race: Race) -> None:
+        self._courses = race.states["course"].copy()
         self._process = RewardProcess(source, race.fixed_params(0))
 
     def values(self, race: Race, cars: NDArray[np.int64]) -> FloatArray:
         """See `Rewards`. Raises `RewardError`."""
-        # All params: the constants are other ones for a car that drives the other way round.
-        params = race.reward_params()
-        chosen = cars.tolist()
+        self._turn_round(race)
+        params, chosen = race.measured_params(), cars.tolist()
         return np.array(self._process.rewards([params[car] for car in chosen], chosen))
+
+    def _turn_round(self, race: Race) -> None:
+        """The constants are other ones for a car that now drives the other way round."""
+        courses = race.states["course"]
+        for car in np.flatnonzero(courses != self._courses).tolist():
+            self._process.set_constants(race.fixed_params(car), [car])
+        self._courses = courses.copy()
 
     def close(self) -> None:
         """See `Rewards`."""
