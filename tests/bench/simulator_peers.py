@@ -10,19 +10,19 @@ installed (`make install-peers`) is named as left out.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from libs.cli.output import console, show_table
 from tests.bench.peers.turns import LeftOut, Simulator
 
 THREADS = 2
 OURS = "slipstream_cars"
+HEADINGS = ("simulator", "setting", "steps/s", "a core", "ratio", "a core", "wanted")
 
 
 class Entry(NamedTuple):
@@ -55,7 +55,6 @@ def entries(track: str) -> tuple[Entry, ...]:
 
 def main(track: str = "loop", seconds: float = 2.0, rounds: int = 5) -> None:
     """Let all of them drive `rounds` times for `seconds` each and print a table."""
-    console = Console()
     with ExitStack() as stack:
         driving: dict[Entry, Simulator] = {}
         for entry in entries(track):
@@ -64,7 +63,8 @@ def main(track: str = "loop", seconds: float = 2.0, rounds: int = 5) -> None:
             except LeftOut as reason:
                 console.print(f"left out: {entry.module}: {reason}", markup=False, soft_wrap=True)
         turns = take_turns(driving, seconds, rounds)
-        console.print(show(driving, turns, track))
+        title = f"Full steps with a camera on {Path(track).stem}, turn about; ours / theirs"
+        show_table(HEADINGS, rows(driving, turns), title)
 
 
 def start(entry: Entry) -> Simulator:
@@ -88,19 +88,14 @@ def take_turns(
     return turns
 
 
-def show(
-    driving: Mapping[Entry, Simulator], turns: Mapping[Entry, Sequence[Turn]], track: str
-) -> Table:
+def rows(
+    driving: Mapping[Entry, Simulator], turns: Mapping[Entry, Sequence[Turn]]
+) -> Iterator[tuple[str, ...]]:
     """Medians over the rounds; ratios are taken within a round."""
-    table = Table(title=f"Full steps with a camera on {Path(track).stem}, turn about")
-    table.add_column("simulator")
-    table.add_column("setting")
-    for heading in ("steps/s", "per core", "ours is", "per core", "wanted"):
-        table.add_column(heading, justify="right")
     ours = next(iter(turns.values()))
     for entry, mine in turns.items():
         rounds = list(zip(ours, mine, strict=True))
-        table.add_row(
+        yield (
             driving[entry].about,
             entry.setting,
             f"{statistics.median(turn.wall for turn in mine):,.0f}",
@@ -109,7 +104,6 @@ def show(
             f"{statistics.median(our.core / turn.core for our, turn in rounds):.1f}x",
             f"{entry.wanted_ratio:g}x" if entry.wanted_ratio else "",
         )
-    return table
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def main(cars: int, threads: int) -> None:
         pool.step(next(turns))
         return cars
 
-    serve(f"CarRacing, EnvPool {envpool.__version__}", step)
+    serve(f"EnvPool {envpool.__version__}", step)
 
 
 if __name__ == "__main__":

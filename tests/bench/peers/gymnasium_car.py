@@ -21,7 +21,7 @@ def main() -> None:
             environment.reset()
         return 1
 
-    serve(f"CarRacing, Gymnasium {gymnasium.__version__}", step)
+    serve(f"Gymnasium {gymnasium.__version__}", step)
 
 
 if __name__ == "__main__":
