@@ -1,9 +1,11 @@
 """The video of a drive: what the first car sees, beside the track from above."""
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from libs.common.tracks import Track
 from services.simulator.film import Film
@@ -15,29 +17,26 @@ CAMERA_SIZE = (640, 480)
 MAP_SIZE = (560, 480)
 
 
-class DriveFilm:
-    """A film that a race is shown to, step by step, in the simulated clock's time."""
+@contextmanager
+def film_race(file: Path, track: Track) -> Iterator[Callable[[Race], None]]:
+    """
+    Yield a function that films the race as it stands, to be called once for each step.
 
-    def __init__(self, file: Path, track: Track) -> None:
-        """Raises `Unavailable` where ffmpeg is not installed."""
-        width = CAMERA_SIZE[0] + MAP_SIZE[0]
-        self._film = Film(file, width, CAMERA_SIZE[1], CONTROL_HZ)
-        self._map = TrackMap(track, *MAP_SIZE)
-        self._open = ExitStack()
+    Raises:
+        Unavailable: ffmpeg is not installed.
+        PlatformError: ffmpeg could not write the file.
+    """
+    above = TrackMap(track, *MAP_SIZE)
+    width = CAMERA_SIZE[0] + MAP_SIZE[0]
+    with Film(file, width, CAMERA_SIZE[1], CONTROL_HZ) as film:
+        yield lambda race: film.add(draw_race(race, above))
 
-    def __enter__(self) -> "DriveFilm":
-        self._open.enter_context(self._film)
-        return self
 
-    def __exit__(self, *failure: object) -> None:
-        self._open.__exit__(*failure)  # type: ignore[arg-type]
-
-    def add(self, race: Race) -> None:
-        """Film the race as it stands."""
-        cars = race.poses()
-        first, steps = cars[0], int(race.states["steps"][0])
-        caption = f"{steps / CONTROL_HZ:6.2f} s   {first.speed_mps:4.2f} m/s"
-        above = self._map.picture(cars, f"{caption}   {first.progress_pct:5.1f} %")
-        grey = race.frame(0, *CAMERA_SIZE)
-        camera = np.repeat(grey[..., np.newaxis], 3, axis=2)
-        self._film.add(np.hstack((camera, above)))
+def draw_race(race: Race, above: TrackMap) -> NDArray[np.uint8]:
+    """(height, width, 3) one picture of the video."""
+    cars, steps = race.poses(), int(race.states["steps"][0])
+    first = cars[0]
+    clock = f"{steps / CONTROL_HZ:6.2f} s   {first.speed_mps:4.2f} m/s"
+    map_picture = above.picture(cars, f"{clock}   {first.progress_pct:5.1f} %")
+    grey = race.frame(0, *CAMERA_SIZE)
+    return np.hstack((np.repeat(grey[..., np.newaxis], 3, axis=2), map_picture))

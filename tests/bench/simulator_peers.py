@@ -61,7 +61,8 @@ def main(track: str = "loop", seconds: float = 2.0, rounds: int = 5) -> None:
             try:
                 driving[entry] = stack.enter_context(start(entry))
             except LeftOut as reason:
-                console.print(f"left out: {entry.module}: {reason}", markup=False, soft_wrap=True)
+                left_out = f"left out: {entry.module} (docs/gymnasium.md): {reason}"
+                console.print(left_out, markup=False, soft_wrap=True)
         turns = take_turns(driving, seconds, rounds)
         title = f"Full steps with a camera on {Path(track).stem}, turn about; ours / theirs"
         show_table(HEADINGS, rows(driving, turns), title)

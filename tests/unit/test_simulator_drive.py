@@ -25,6 +25,11 @@ from services.simulator.race import CarState, Race
 from services.simulator.track_map import TrackMap
 from services.simulator.verbs import app
 from tests.bench.peers.turns import LeftOut, Simulator
+from tests.small_policy import small_weights, write_policy
+
+ROOT = Path(__file__).parents[2]
+STARTER = ROOT / "models" / "starter"
+METADATA = "model_metadata.json"
 
 Run = Callable[..., dict[str, Any]]
 
@@ -195,13 +200,31 @@ def test_drive_refuses_what_it_cant_drive(
 
 
 def test_a_file_that_is_no_policy_is_refused(tmp_path: Path) -> None:
-    starter = Path(__file__).parents[2] / "models" / "starter" / "model_metadata.json"
-    shutil.copy(starter, tmp_path)
+    shutil.copy(STARTER / METADATA, tmp_path)
     policy = tmp_path / "model_1.pb"
     policy.write_bytes(b"rubbish")
     options = ["drive", "--no-video", "--policy", str(policy)]
     with pytest.raises(InvalidInput, match=r"'model_1.pb' \(7 bytes\)"):
         CliRunner().invoke(app, options, catch_exceptions=False)
+
+
+def test_a_policy_drives_with_the_metadata_beside_it(run: Run, tmp_path: Path) -> None:
+    shutil.copy(STARTER / METADATA, tmp_path)
+    policy = write_policy(small_weights(actions=5), tmp_path / "model_3.pb")
+    options = ["--policy", str(policy), "--seconds", "1", "--no-video", "--no-plot"]
+    document = run("drive", *options)
+    assert document["driver"] == str(policy)
+    assert document["episodes"][0]["mean_speed_mps"] > 0.5
+    for version, metadata in (("4", []), ("5", ["--metadata", str(STARTER / METADATA)])):
+        again = run("drive", *options, "--version", version, *metadata)
+        assert (again == document) is (version == "5")
+
+
+def test_a_policy_with_another_number_of_actions_is_refused(tmp_path: Path) -> None:
+    policy = write_policy(small_weights(actions=7), tmp_path / "model_3.pb")
+    options = ["drive", "--policy", str(policy), "--metadata", str(STARTER / METADATA)]
+    with pytest.raises(InvalidInput, match="model_3.pb has 7 actions, its metadata 5"):
+        CliRunner().invoke(app, [*options, "--no-video"], catch_exceptions=False)
 
 
 def test_without_ffmpeg_drive_names_it_and_still_plots(
@@ -226,8 +249,8 @@ def test_drive_is_a_verb_of_its_own_too_and_its_exit_codes_are_honest() -> None:
 
 
 def test_bench_measures_the_batches_that_it_is_asked_for(run: Run) -> None:
-    reward = Path(__file__).parents[2] / "models" / "starter" / "reward_function.py"
-    options = ["--cars", "16", "--seconds", "0.05", "--reward", str(reward)]
+    reward = str(STARTER / "reward_function.py")
+    options = ["--cars", "16", "--seconds", "0.05", "--reward", reward]
     rows: Any = run("bench", *options)
     assert [(row["cars"], row["threads"]) for row in rows] == [(16, 1), (16, 2), (16, 2), (16, 1)]
     assert [row["reward"] for row in rows] == ["constant"] * 3 + ["sandbox"]
@@ -243,7 +266,7 @@ def test_bench_measures_the_batches_that_it_is_asked_for(run: Run) -> None:
 
 @pytest.mark.parametrize("name", ["random.gif", "random.mp4"])
 def test_the_example_films_a_random_policy(filmed: None, tmp_path: Path, name: str) -> None:
-    example = Path(__file__).parents[2] / "examples" / "random_policy.py"
+    example = ROOT / "examples" / "random_policy.py"
     file = tmp_path / name
     command = [sys.executable, str(example), "--steps", "12", "--out", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput
+from libs.common.reward.limits import MAX_REWARD
 from libs.common.reward.process import RewardProcess
 from services.simulator.race import Race
 from services.simulator.reward_params import Params
@@ -73,7 +74,7 @@ class CallableRewards:
         self._function = function
 
     def values(self, race: Race, cars: NDArray[np.int64]) -> FloatArray:
-        """See `Rewards`. Raises `InvalidInput` where the function returns no finite number."""
+        """See `Rewards`. Raises `InvalidInput` where the function returns no such number."""
         params = race.reward_params()
         return np.array([self._call(params[car]) for car in cars.tolist()], np.float64)
 
@@ -83,8 +84,11 @@ class CallableRewards:
     def _call(self, params: Params) -> float:
         own = {key: list(it) if isinstance(it, list) else it for key, it in params.items()}
         value = self._function(own)
-        if not isinstance(value, int | float | np.number) or not np.isfinite(value):
-            raise InvalidInput(f"the reward function returned {value!r}; accepted: a finite number")
+        if not isinstance(value, int | float | np.number) or not abs(value) <= MAX_REWARD:
+            raise InvalidInput(
+                f"the reward function returned {value!r}; accepted: a number within "
+                f"+-{MAX_REWARD:g}"
+            )
         return float(value)
 
 

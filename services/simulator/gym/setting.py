@@ -65,9 +65,9 @@ def read_setting(
         NotFound: no such track or file.
         InvalidInput: every problem of the metadata, or of the race.
     """
+    rules, metadata = read_race(race), read_metadata(model_metadata, version)
     road = track if isinstance(track, Track) else choose_track(str(track))
-    metadata = read_metadata(model_metadata, version)
-    return Setting(road, draw_world(road), metadata, read_race(race))
+    return Setting(road, draw_world(road), metadata, rules)
 
 
 def read_metadata(source: MetadataSource, version: str | int | None = None) -> ModelMetadata:

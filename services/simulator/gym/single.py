@@ -56,8 +56,8 @@ class SlipstreamEnv(gymnasium.Env[Observation, Any]):
     episode. `change_start_position=False` starts every episode at `start_position`.
 
     ## Episode end
-    Terminated: the lap is complete, all four wheels are off the road, the car stood still for 15
-    steps, or it went backwards for 15. Truncated: after `max_steps` steps.
+    Terminated: the lap is complete, the car hit something, all four wheels are off the road, it
+    stood still for 15 steps, or it went backwards for 15. Truncated: after `max_steps` steps.
 
     `info` has `progress_pct`, `status` (as `lap_complete`, `off_track`), `steps`, `episode`,
     `x_m`, `y_m`, `heading_rad`, `speed_mps`, and `lap_s` once a lap is complete.
@@ -71,11 +71,11 @@ class SlipstreamEnv(gymnasium.Env[Observation, Any]):
     | `version` | of the metadata | generation of the dynamics: "4" and before, or "5" and later |
     | `render_mode` | `None` | `"rgb_array"`: what the car sees at 640x480 |
     | `seed` | random | of the first `reset` that is given none |
-    | `max_steps`, `direction`, `alternate_direction`, `start_position`, … | | as `race:` in a run folder |
+    | `type`, `max_steps`, `direction`, `start_position`, … | | as `race:` in a run folder |
 
     ## Version history
     * v1: the first.
-    """  # noqa: E501 - rows of a table
+    """
 
     metadata = {
         "render_modes": RENDER_MODES,

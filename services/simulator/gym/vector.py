@@ -39,6 +39,12 @@ class SlipstreamVectorEnv(VectorEnv[Observations, Any, NDArray[Any]]):
     copying for each car and step; keep no reference to it then.
     """
 
+    metadata = {
+        "render_modes": RENDER_MODES,
+        "render_fps": int(CONTROL_HZ),
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+    }
+
     def __init__(
         self,
         num_envs: int = 1,
@@ -57,11 +63,6 @@ class SlipstreamVectorEnv(VectorEnv[Observations, Any, NDArray[Any]]):
         if not 1 <= num_envs <= MAX_CARS:
             raise InvalidInput(f"num_envs: got {num_envs}; accepted: 1 to {MAX_CARS}")
         check_render_mode(render_mode)
-        self.metadata = {
-            "render_modes": RENDER_MODES,
-            "render_fps": int(CONTROL_HZ),
-            "autoreset_mode": AutoresetMode.NEXT_STEP,
-        }
         self.num_envs, self.render_mode = num_envs, render_mode
         self._seed, self._copy = seed, copy
         setting = read_setting(track, model_metadata, version, race)

@@ -54,7 +54,7 @@ def drive(
     """Drive a track and see how it went: a video, a plot, and each lap's result."""
     from libs.common.deepracer.race_spec import RaceSpec
     from services.simulator.drive import drive as drive_laps
-    from services.simulator.drive_film import DriveFilm
+    from services.simulator.drive_film import film_race
     from services.simulator.race import Race
     from services.simulator.track_choice import choose_track
 
@@ -73,8 +73,7 @@ def drive(
     )
     video = None if no_video else out / "drive.mp4"
     plot = None if no_plot else out / "drive.png"
-    with nullcontext() if video is None else DriveFilm(video, road) as film:
-        watch = (lambda _: None) if film is None else film.add
+    with film_race(video, road) if video else nullcontext(lambda race: None) as watch:
         episodes = drive_laps(race, driver, laps, seconds, watch)
     if plot is not None:
         _draw(plot, road, episodes)
