@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from libs.common.tracks import Track
+from services.simulator.camera_picture import HEIGHT_PX, WIDTH_PX, photograph
 from services.simulator.film import Film
 from services.simulator.race import Race
 from services.simulator.track_map import TrackMap
 from services.simulator.vehicle import CONTROL_HZ
 
-CAMERA_SIZE = (640, 480)
-MAP_SIZE = (560, 480)
+MAP_WIDTH_PX = 560
 
 
 @contextmanager
@@ -26,9 +26,8 @@ def film_race(file: Path, track: Track) -> Iterator[Callable[[Race], None]]:
         Unavailable: ffmpeg is not installed.
         PlatformError: ffmpeg could not write the file.
     """
-    above = TrackMap(track, *MAP_SIZE)
-    width = CAMERA_SIZE[0] + MAP_SIZE[0]
-    with Film(file, width, CAMERA_SIZE[1], CONTROL_HZ) as film:
+    above = TrackMap(track, MAP_WIDTH_PX, HEIGHT_PX)
+    with Film(file, WIDTH_PX + MAP_WIDTH_PX, HEIGHT_PX, CONTROL_HZ) as film:
         yield lambda race: film.add(draw_race(race, above))
 
 
@@ -38,5 +37,4 @@ def draw_race(race: Race, above: TrackMap) -> NDArray[np.uint8]:
     first = cars[0]
     clock = f"{steps / CONTROL_HZ:6.2f} s   {first.speed_mps:4.2f} m/s"
     map_picture = above.picture(cars, f"{clock}   {first.progress_pct:5.1f} %")
-    grey = race.frame(0, *CAMERA_SIZE)
-    return np.hstack((np.repeat(grey[..., np.newaxis], 3, axis=2), map_picture))
+    return np.hstack((photograph(race, car=0), map_picture))

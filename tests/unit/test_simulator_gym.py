@@ -270,6 +270,7 @@ def test_a_picture_for_people_is_as_large_as_deepracers_camera(
         ({"tyres": "soft"}, InvalidInput, "tyres"),
         ({"version": "9"}, InvalidInput, "'9'"),
         ({"model_metadata": "missing.json"}, InvalidInput, "'missing.json'"),
+        ({"model_metadata": {**CONTINUOUS, "sensor": ["RADAR"]}}, InvalidInput, "'RADAR'"),
         ({"model_metadata": {"action_space": []}}, InvalidInput, "0 actions; accepted: 2 to 64"),
     ],
 )

@@ -8,15 +8,13 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from services.simulator.camera import NETWORK_CAMERA
+from services.simulator.camera_picture import photograph
 from services.simulator.gym.actions import Actions
 from services.simulator.gym.rewards import RewardFunction, read_rewards
 from services.simulator.gym.setting import Setting
 from services.simulator.race import Race, StepResult
 from services.simulator.rules import IN_PROGRESS, LAP_COMPLETE, STATUSES
 from services.simulator.vehicle import CONTROL_HZ
-
-RENDER_SIZE = (640, 480)
-"""Pictures for people: DeepRacer's own camera."""
 
 STATUS_NAMES = np.array(STATUSES)
 
@@ -102,9 +100,8 @@ class Batch:
         }
 
     def picture(self, car: int) -> NDArray[np.uint8]:
-        """(height, width, 3) what a car sees, for people."""
-        grey = self.race.frame(car, *RENDER_SIZE)
-        return np.repeat(grey[..., np.newaxis], 3, axis=2)
+        """(480, 640, 3) what a car sees, for people."""
+        return photograph(self.race, car)
 
     def close(self) -> None:
         """End the reward function's process, if there is one."""

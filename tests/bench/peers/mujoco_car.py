@@ -16,7 +16,6 @@ import numpy as np
 from PIL import Image
 
 from libs.common.tracks import Track
-from services.simulator.camera import AHEAD_M, HEIGHT_M, HORIZONTAL_FOV_RAD, PITCH_DOWN_RAD
 from services.simulator.track_choice import choose_track
 from services.simulator.vehicle import CONTROL_HZ
 from services.simulator.world import draw_world
@@ -27,6 +26,7 @@ SUBSTEPS = 13
 EPISODE_STEPS = 50
 STEERING_RAD = np.radians([-30, -15, 0, 15, 30])
 WHEEL_RAD_PS = 1.5 / 0.035
+FOV_RAD, PITCH_DOWN_RAD = 1.13, math.radians(15)  # of DeepRacer's camera
 
 CAR = """
 <mujoco>
@@ -51,7 +51,7 @@ CAR = """
     <body name="car" pos="{x_m} {y_m} .04" euler="0 0 {heading_rad}">
       <freejoint/>
       <geom type="box" size=".14 .05 .03" pos="0 0 .03" mass="5" rgba=".2 .2 .2 1"/>
-      <camera name="front" pos="{ahead_m} 0 {height_m}" fovy="{fovy_deg}"
+      <camera name="front" pos=".1453 0 .0903" fovy="{fovy_deg}"
               xyaxes="0 -1 0 {up_x} 0 {up_z}"/>
       <body pos="-.081663 .08105 0">
         <joint name="rear_left" axis="0 1 0"/><geom class="wheel"/></body>
@@ -114,9 +114,7 @@ def load_model(track: Track) -> mujoco.MjModel:
         x_m=x_m,
         y_m=y_m,
         heading_rad=heading_rad,
-        ahead_m=AHEAD_M,
-        height_m=HEIGHT_M - 0.04,
-        fovy_deg=math.degrees(2 * math.atan(math.tan(HORIZONTAL_FOV_RAD / 2) * HEIGHT / WIDTH)),
+        fovy_deg=math.degrees(2 * math.atan(math.tan(FOV_RAD / 2) * HEIGHT / WIDTH)),
         up_x=math.sin(PITCH_DOWN_RAD),
         up_z=math.cos(PITCH_DOWN_RAD),
     )
