@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 import services.simulator.gym
 from libs.common.errors import InvalidInput, NotFound
@@ -52,11 +53,12 @@ def make_many(cars: int, **arguments: Any) -> SlipstreamVectorEnv:
     return environments
 
 
+@pytest.mark.parametrize("race", ["time_trial", "object_avoidance", "head_to_bot"])
 @pytest.mark.parametrize("metadata", [None, CONTINUOUS], ids=["discrete", "continuous"])
 def test_the_environment_passes_gymnasiums_checker_without_a_warning(
-    make: Callable[..., SlipstreamEnv], metadata: dict[str, Any] | None
+    make: Callable[..., SlipstreamEnv], metadata: dict[str, Any] | None, race: str
 ) -> None:
-    check_env(make(model_metadata=metadata))
+    check_env(make(model_metadata=metadata, type=race))
 
 
 def test_it_is_found_by_the_name_of_its_module_alone() -> None:
@@ -107,7 +109,35 @@ def test_many_cars_are_the_same_cars_as_one_by_one(
             assert info == {name: infos[name][car] for name in info}
             assert infos["_lap_s"][car] == ("lap_s" in info)
         over = terminated | truncated
-    assert infos["episode"].min() >= 2
+    assert infos["episode_index"].min() >= 2
+    environments.close()
+
+
+def test_gymnasiums_own_vector_of_single_cars_has_the_same_episodes() -> None:
+    episodes = []
+    for mode in ("sync", "vector_entry_point"):
+        cars = gymnasium.make_vec(
+            services.simulator.gym.ID, num_envs=3, vectorization_mode=mode, max_steps=20
+        )
+        recorded = RecordEpisodeStatistics(cars)
+        recorded.reset(seed=[5, 6, 7])
+        recorded.action_space.seed(1)
+        for _ in range(50):
+            recorded.step(recorded.action_space.sample())
+        episodes.append((list(recorded.return_queue), list(recorded.length_queue)))
+        recorded.close()
+    assert len(episodes[0][0]) >= 6
+    assert episodes[0] == episodes[1]
+
+
+def test_cars_that_race_each_other_fill_their_tracks() -> None:
+    with pytest.raises(InvalidInput, match="got 3 cars for tracks that 2 share"):
+        make_many(3, type="head_to_model")
+    environments = make_many(4, type="head_to_model", max_steps=10)
+    environments.reset(seed=1)
+    for _ in range(12):
+        *_, infos = environments.step(np.full(4, STRAIGHT))
+    assert infos["episode_index"].tolist() == [1, 1, 1, 1]
     environments.close()
 
 

@@ -90,7 +90,7 @@ class Batch:
             "progress_pct": states["progress_pct"].copy(),
             "status": STATUS_NAMES[states["status"]],
             "steps": states["steps"].copy(),
-            "episode": states["episode"].copy(),
+            "episode_index": states["episode"].copy(),
             "x_m": states["front_x_m"].copy(),
             "y_m": states["front_y_m"].copy(),
             "heading_rad": states["heading_rad"].copy(),

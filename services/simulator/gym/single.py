@@ -59,7 +59,7 @@ class SlipstreamEnv(gymnasium.Env[Observation, Any]):
     Terminated: the lap is complete, the car hit something, all four wheels are off the road, it
     stood still for 15 steps, or it went backwards for 15. Truncated: after `max_steps` steps.
 
-    `info` has `progress_pct`, `status` (as `lap_complete`, `off_track`), `steps`, `episode`,
+    `info` has `progress_pct`, `status` (as `lap_complete`, `off_track`), `steps`, `episode_index`,
     `x_m`, `y_m`, `heading_rad`, `speed_mps`, and `lap_s` once a lap is complete.
 
     ## Arguments

@@ -26,7 +26,8 @@ Step = tuple[Observations, NDArray[np.float64], Bools, Bools, dict[str, Any]]
 
 class SlipstreamVectorEnv(VectorEnv[Observations, Any, NDArray[Any]]):
     """
-    `num_envs` cars, each alone on its own copy of the track; see `SlipstreamEnv` for the rest.
+    `num_envs` cars, each alone on its own copy of the track, but in races of several cars; see
+    `SlipstreamEnv` for the rest.
 
     Autoreset is Gymnasium's next-step mode: the step after the one that ended a car's episode puts
     the car at its next start, ignores its action and is worth nothing. `infos` has arrays of the

@@ -57,6 +57,7 @@ def drive(
     from services.simulator.drive_film import film_race
     from services.simulator.race import Race
     from services.simulator.track_choice import choose_track
+    from services.simulator.vehicle import CONTROL_HZ
 
     if not out.is_dir():
         raise WrongUsage(f"--out: got {str(out)!r}; accepted: a folder that exists")
@@ -66,7 +67,7 @@ def drive(
         road,
         RaceSpec(
             direction="clockwise" if clockwise else "counterclockwise",
-            max_steps=max(10, round(seconds * 15)),
+            max_steps=round(seconds * CONTROL_HZ),
         ),
         str(version or its_version),
         range(seed, seed + cars),
