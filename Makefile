@@ -27,13 +27,13 @@ UV_SETTINGS = UV_INDEX_STRATEGY=unsafe-best-match \
 
 MODEL ?= models/starter
 
-.PHONY: help install install-peers up down status logs restart train test test-slow tests system-parts lint \
-	format types imports docs docs-check bench lock clean
+.PHONY: help install install-peers up down status logs restart train test test-slow tests \
+	system-parts lint format types imports docs docs-check bench lock clean
 
 help: ## print these verbs
 	@echo "Slipstream: DeepRacer training as event-driven services"
 	@echo
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "First: make train"
 

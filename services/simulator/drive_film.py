@@ -36,5 +36,5 @@ def draw_race(race: Race, above: TrackMap) -> NDArray[np.uint8]:
     cars, steps = race.poses(), int(race.states["steps"][0])
     first = cars[0]
     clock = f"{steps / CONTROL_HZ:6.2f} s   {first.speed_mps:4.2f} m/s"
-    map_picture = above.picture(cars, f"{clock}   {first.progress_pct:5.1f} %")
+    map_picture = above.picture(cars, race.bodies[0], f"{clock}   {first.progress_pct:5.1f} %")
     return np.hstack((photograph(race, car=0), map_picture))

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from libs.common.tracks import Track
+from services.simulator.bodies import NOTHING, Bodies
 from services.simulator.race import CarState
 
 FIELD, ROAD, BORDER, DASH, TRAIL = "#28352b", "#4a4d52", "#f0f0f0", "#d9a514", "#7fb3d5"
+BODY = "#b07a4a"
 CAR_COLOURS = ("#ff5c39", "#39c5ff", "#ffd23f", "#7bd389", "#c38cff", "#ff8fc7")
 MARGIN_PX = 24
 FINER = 2  # drawn larger and shrunk, which smooths the edges
@@ -32,11 +34,22 @@ class TrackMap:
         self._road = self._draw_road(track, width, height)
         self._last: dict[int, tuple[float, float]] = {}
 
-    def picture(self, cars: Sequence[CarState], caption: str = "") -> NDArray[np.uint8]:
-        """(height, width, 3) the cars where they are; the first one leaves a trail."""
+    def picture(
+        self, cars: Sequence[CarState], bodies: Bodies, caption: str = ""
+    ) -> NDArray[np.uint8]:
+        """
+        (height, width, 3) cars and bodies where they are; the first car leaves a trail.
+
+        Args:
+            cars: at least one.
+            bodies: (n,) what else is on the road.
+            caption: a line of text.
+        """
         self._lengthen_trail(cars[0])
         image = self._road.copy()
         canvas = ImageDraw.Draw(image)
+        for body in bodies[bodies["kind"] != NOTHING]:
+            canvas.polygon(self._corners(body), fill=BODY, outline="black")
         for number, car in reversed(list(enumerate(cars))):
             colour = CAR_COLOURS[number % len(CAR_COLOURS)]
             canvas.polygon(self._outline(car), fill=colour, outline="black")
@@ -71,16 +84,30 @@ class TrackMap:
             ImageDraw.Draw(self._road).line((before, here), fill=TRAIL, width=2)
         self._last = {car.episode: here}
 
+    def _corners(self, body: np.void) -> list[tuple[float, float]]:
+        """A body's rectangle."""
+        along, across = body["length_m"] / 2, body["width_m"] / 2
+        corners = [(along, across), (-along, across), (-along, -across), (along, -across)]
+        return self._placed(corners, body["x_m"], body["y_m"], body["heading_rad"])
+
     def _outline(self, car: CarState) -> list[tuple[float, float]]:
         """An arrow head as long as the car, or as large as can be seen; its tip is at x, y."""
         length_m = max(CAR_M[0], SMALLEST_CAR_PX / self._scale)
         half_m = length_m * CAR_M[1] / CAR_M[0] / 2
         corners = [(0.0, 0.0), (-length_m, half_m), (-0.8 * length_m, 0.0), (-length_m, -half_m)]
-        cosine, sine = math.cos(car.heading_rad), math.sin(car.heading_rad)
-        turned = [
-            (car.x_m + a * cosine - b * sine, car.y_m + a * sine + b * cosine) for a, b in corners
-        ]
-        return self._pixels(np.array(turned))
+        return self._placed(corners, car.x_m, car.y_m, car.heading_rad)
+
+    def _placed(
+        self, corners: Sequence[tuple[float, float]], x_m: float, y_m: float, heading_rad: float
+    ) -> list[tuple[float, float]]:
+        """Image coordinates of a figure that is turned and moved to its place."""
+        turn = np.array(
+            [
+                (math.cos(heading_rad), math.sin(heading_rad)),
+                (-math.sin(heading_rad), math.cos(heading_rad)),
+            ]
+        )
+        return self._pixels(np.array(corners) @ turn + (x_m, y_m))
 
     def _pixels(self, points: NDArray[np.float64], finer: int = 1) -> list[tuple[float, float]]:
         """Image coordinates of (n, 2) points in metres."""

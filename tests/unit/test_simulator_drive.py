@@ -18,6 +18,7 @@ from libs.cli.output import WrongUsage
 from libs.common.deepracer.race_spec import RaceSpec
 from libs.common.errors import InvalidInput, NotFound, PlatformError, Unavailable
 from libs.common.tracks import built_in_names, load_built_in
+from services.simulator.bodies import BODY
 from services.simulator.drive import Episode, drive
 from services.simulator.drivers import CentreLineDriver
 from services.simulator.film import Film
@@ -134,7 +135,8 @@ def test_the_map_shows_the_cars_where_they_are() -> None:
     pictures = []
     for distance_m in (1.0, 8.0):
         x_m, y_m = track.points_at(distance_m)[0].tolist()
-        pictures.append(TrackMap(track, 400, 300).picture([CarState(x_m, y_m, 0, 1, 20, 0)]))
+        car = CarState(x_m, y_m, 0, 1, 20, 0)
+        pictures.append(TrackMap(track, 400, 300).picture([car], np.zeros(0, BODY)))
     moved = (pictures[0] != pictures[1]).any(axis=2)
     assert 40 < moved.sum() < 800
     orange = [(picture == (255, 92, 57)).all(axis=2) for picture in pictures]
@@ -179,6 +181,20 @@ def test_drive_takes_a_track_file_and_both_generations_of_dynamics(
     assert lags[0]["track"] == "my_loop"
     assert lags[0]["episodes"] != lags[1]["episodes"]
     assert run("drive", *options, "--clockwise")["episodes"] != lags[1]["episodes"]
+
+
+def test_a_car_that_meets_a_box_crashes_and_the_box_is_on_the_map(
+    filmed: None, run: Run, tmp_path: Path
+) -> None:
+    options = ["--race", "object_avoidance", "--cars", "4", "--out", str(tmp_path), "--no-plot"]
+    document = run("drive", *options, "--seconds", "20")
+    assert "crashed" in {episode["status"] for episode in document["episodes"]}
+    road = load_built_in("loop")
+    race = Race(road, RaceSpec(type="object_avoidance"), "5", [0])
+    above = TrackMap(road, 400, 300)
+    empty = above.picture(race.poses(), race.bodies[0][:0])
+    boxes = (above.picture(race.poses(), race.bodies[0]) != empty).any(axis=2)
+    assert 20 < boxes.sum() < 4000
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from libs.common.tracks import Track
     from services.simulator.drive import Episode
     from services.simulator.drivers import Driver
+
+RaceKind = Literal["time_trial", "object_avoidance", "head_to_bot"]
 
 METADATA = "model_metadata.json"
 COLUMNS = ("car", "status", "lap_s", "seconds", "progress_pct", "mean_speed_mps", "max_slip_deg")
@@ -45,6 +47,7 @@ def drive(
         int | None,
         typer.Option(help="Dynamics: of 1-4 or of 5-6, as in the metadata.", min=1, max=6),
     ] = None,
+    race: Annotated[RaceKind, typer.Option(help="What else is on the road.")] = "time_trial",
     clockwise: Annotated[bool, typer.Option("--clockwise", help="The other way round.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for drive.mp4 and drive.png.")] = Path(),
     no_video: Annotated[bool, typer.Option("--no-video", help="Without drive.mp4.")] = False,
@@ -63,9 +66,10 @@ def drive(
         raise WrongUsage(f"--out: got {str(out)!r}; accepted: a folder that exists")
     road = choose_track(track)
     driver, its_version = _choose_driver(road, policy, metadata, speed)
-    race = Race(
+    cars_at_start = Race(
         road,
         RaceSpec(
+            type=race,
             direction="clockwise" if clockwise else "counterclockwise",
             max_steps=round(seconds * CONTROL_HZ),
         ),
@@ -75,7 +79,7 @@ def drive(
     video = None if no_video else out / "drive.mp4"
     plot = None if no_plot else out / "drive.png"
     with film_race(video, road) if video else nullcontext(lambda race: None) as watch:
-        episodes = drive_laps(race, driver, laps, seconds, watch)
+        episodes = drive_laps(cars_at_start, driver, laps, seconds, watch)
     if plot is not None:
         _draw(plot, road, episodes)
     _show(road, policy, episodes, [file for file in (video, plot) if file], as_json)
