@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from libs.cli.run_folder import read_track_file, track_name_of
+from libs.common.errors import NotFound
 from libs.common.tracks import Track, load_built_in, parse_npy
 
 
@@ -17,4 +17,6 @@ def choose_track(named: str) -> Track:
     if not named.endswith(".npy"):
         return load_built_in(named)
     file = Path(named)
-    return parse_npy(track_name_of(file), read_track_file(file))
+    if not file.is_file():
+        raise NotFound(f"{named} is no file; a track is a built-in's name or an .npy file")
+    return parse_npy(file.stem, file.read_bytes())

@@ -178,7 +178,7 @@ def test_drive_takes_a_track_file_and_both_generations_of_dynamics(
     file.write_bytes(load_built_in("loop").to_npy())
     options = ["--track", str(file), "--no-video", "--no-plot", "--seconds", "4"]
     lags = [run("drive", *options, "--version", version) for version in ("4", "5")]
-    assert lags[0]["track"] == "my_loop"
+    assert lags[0]["track"] == "my loop"
     assert lags[0]["episodes"] != lags[1]["episodes"]
     assert run("drive", *options, "--clockwise")["episodes"] != lags[1]["episodes"]
 
