@@ -92,7 +92,7 @@ def measure_speed(
         if reward is not None:
             sandbox = stack.enter_context(RewardProcess(reward, race.fixed_params(0)))
             processes.append(psutil.Process(sandbox.pid))
-            rewards = lambda: np.array(sandbox.rewards(race.measured_params()))  # noqa: E731
+            rewards = lambda: np.array(sandbox.rewards(race.measured_columns()))  # noqa: E731
         clocks, steps, spent_s = _drive(race, rewards, processes, seconds)
     drive_us, reward_us, see_us = (clocks / steps / cars * 1e6).tolist()
     return Speed(

@@ -102,8 +102,8 @@ class SandboxedRewards:
     def values(self, race: Race, cars: NDArray[np.int64]) -> FloatArray:
         """See `Rewards`. Raises `RewardError`."""
         self._turn_round(race)
-        params, chosen = race.measured_params(), cars.tolist()
-        return np.array(self._process.rewards([params[car] for car in chosen], chosen))
+        columns = {key: values[cars] for key, values in race.measured_columns().items()}
+        return np.array(self._process.rewards(columns, cars.tolist()))
 
     def _turn_round(self, race: Race) -> None:
         """The constants are other ones for a car that now drives the other way round."""
