@@ -140,12 +140,19 @@ class ApiClient:
     # -- evaluations -------------------------------------------------------------------------
 
     def evaluate(
-        self, run: str, checkpoint: str | int, trials: int, track: str | None
+        self,
+        run: str,
+        checkpoint: str | int,
+        trials: int,
+        track: str | None,
+        rules: str | None = None,
     ) -> Evaluation:
         """Ask for an evaluation; it is driven later."""
         body: dict[str, object] = {"checkpoint": checkpoint, "trials": trials}
         if track:
             body["track"] = track
+        if rules:
+            body["rules"] = rules
         return read_one(Evaluation, self._send("POST", f"/runs/{run}/evaluations", json=body))
 
     def await_evaluation(self, run: str, evaluation_id: str, timeout_s: float) -> Evaluation:

@@ -7,7 +7,12 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, Field
 
 from libs.common.deepracer import layout
-from libs.common.deepracer.run_spec import CheckpointChoice, RunSpec
+from libs.common.deepracer.run_spec import (
+    CheckpointChoice,
+    EvaluationRules,
+    RunSpec,
+    StartSpec,
+)
 from libs.common.events import CheckpointRef, Outcome, ServiceBeat, TrialResult
 from libs.common.tracks import Track
 from libs.common.tracks.exports import as_document
@@ -77,6 +82,10 @@ class EvaluationRequest(BaseModel):
     checkpoint: CheckpointChoice = "best"
     trials: int | None = Field(None, ge=1, le=100)
     track: str | None = None
+    rules: EvaluationRules | None = None
+    opponents: tuple[StartSpec, ...] = Field(
+        (), max_length=7, description="Checkpoints to race head-to-model against"
+    )
 
 
 class EvaluationDocument(BaseModel):
@@ -90,7 +99,7 @@ class EvaluationDocument(BaseModel):
     status: Literal["pending", "ended", "failed"]
     trials_asked: int
     trials: tuple[TrialResult, ...]
-    completed: int = Field(description="Trials that completed their lap")
+    completed: int = Field(description="Trials that completed their laps, never put back")
     reason: str | None = Field(description="Why it could not be driven")
     created_at: datetime
     ended_at: datetime | None

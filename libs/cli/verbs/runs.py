@@ -157,13 +157,17 @@ def evaluate(
     checkpoint: Annotated[str, typer.Option(help="best, last, or a number.")] = "best",
     trials: Trials = 5,
     track: TrackOption = None,
+    rules: Annotated[
+        str | None,
+        typer.Option(help="clean, or race: back on the road with a penalty. As in the run."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a checkpoint, greedily. Exit code 0 only if every lap was completed."""
+    """Evaluate a checkpoint, greedily. Exit code 0 only if every lap was completed cleanly."""
     with connect() as client:
         on_track = _track_name(client, track)
         choice = _checkpoint(checkpoint)
-        complete = evaluate_and_show(client, run, choice, trials, on_track, as_json, None)
+        complete = evaluate_and_show(client, run, choice, trials, on_track, as_json, rules=rules)
     if not complete:
         raise typer.Exit(EXIT_FAILED)
 

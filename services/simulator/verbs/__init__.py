@@ -14,4 +14,5 @@ def sim() -> None:
     """The simulator alone, without the stack."""
 
 
-from services.simulator.verbs import replay  # noqa: E402, F401  verbs register themselves
+# They register themselves on `app`.
+from services.simulator.verbs import bench, drive, replay  # noqa: E402, F401

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from libs.cli.output import AsJson, WrongUsage, notes, show_document, show_table
-from libs.cli.track_sources import source_of_file
-from libs.common.errors import InvalidInput, NotFound
+from libs.common.errors import InvalidInput
 from services.simulator.verbs import app
 
 if TYPE_CHECKING:
@@ -39,7 +38,9 @@ def replay(
     """
     if version not in VERSIONS:
         raise WrongUsage(f"--version {version!r}; accepted are {', '.join(VERSIONS)}")
-    episodes, driven = read_traces(traces), load_track(track)
+    from services.simulator.track_choice import choose_track
+
+    episodes, driven = read_traces(traces), choose_track(track)
     logged_m = episodes[0][0].track_length_m
     if abs(logged_m - driven.length_m) > SAME_LENGTH_M:
         notes.print(
@@ -76,25 +77,6 @@ def read_traces(paths: list[Path]) -> Episodes:
     if problems:
         raise InvalidInput(problems)
     return episodes
-
-
-def load_track(name: str) -> "Track":
-    """
-    A built-in track, or that of a `.npy` file.
-
-    Raises:
-        NotFound, InvalidInput: there is no such track, or the file is none.
-    """
-    from libs.common.tracks import built_in_names, load_built_in, parse_npy
-
-    if name in built_in_names():
-        return load_built_in(name)
-    path = Path(name)
-    if path.suffix != ".npy" and not path.is_file():
-        built_in = ", ".join(built_in_names())
-        raise NotFound(f"no track {name!r}; there are {built_in}, and .npy files by their path")
-    source = source_of_file(path)
-    return parse_npy(source.name, source.read())
 
 
 def compare(episodes: Episodes, track: "Track", version: str) -> dict[str, Any]:
