@@ -40,6 +40,11 @@ def drive(dynamics: np.void, angle_rad: float, speed_mps: float, steps: int) -> 
     return np.concatenate(states)
 
 
+def same(some: Cars, others: Cars) -> bool:
+    """Whether all fields are equal to the bit; what lies between them is nobody's."""
+    return all(some[name].tobytes() == others[name].tobytes() for name in CAR.names or ())
+
+
 def side_slip_rad(car: np.void) -> float:
     return math.atan2(car["lateral_mps"], car["speed_mps"])
 
@@ -114,7 +119,7 @@ def test_a_car_drives_the_same_alone_and_in_company(
         drive_cars(together, angles, wanted, dynamics)
     for index in range(len(angles)):
         alone = drive(dynamics[index], angles[index], wanted[index], 10)[-1:]
-        assert alone.tobytes() == together[[index]].tobytes()
+        assert same(alone, together[[index]])
 
 
 def test_a_car_drives_the_same_whatever_the_number_of_threads() -> None:
@@ -132,7 +137,7 @@ def test_a_car_drives_the_same_whatever_the_number_of_threads() -> None:
         drive_cars(one, angles, wanted, dynamics)
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(drive_part, [slice(i, i + 16) for i in range(0, cars, 16)]))
-    assert one.tobytes() == many.tobytes()
+    assert same(one, many)
 
 
 @settings(deadline=None)
@@ -188,7 +193,7 @@ def test_wrapping_keeps_the_direction(angle: float) -> None:
 
 def test_steering_stops_at_the_hinge() -> None:
     at_stop, beyond = (drive(KINEMATIC_CONTROLLERS, angle, 1.0, 20) for angle in (1.0, 1.5))
-    assert at_stop.tobytes() == beyond.tobytes()
+    assert same(at_stop, beyond)
 
 
 @both

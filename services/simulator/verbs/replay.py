@@ -36,10 +36,10 @@ def replay(
     Reward parameters are recomputed from the logged poses; the logged actions are driven open-loop
     from every logged state, and the car compared with the log after 5, 15 and 30 steps.
     """
-    if version not in VERSIONS:
-        raise WrongUsage(f"--version {version!r}; accepted are {', '.join(VERSIONS)}")
     from services.simulator.track_choice import choose_track
 
+    if version not in VERSIONS:
+        raise WrongUsage(f"--version {version!r}; accepted are {', '.join(VERSIONS)}")
     episodes, driven = read_traces(traces), choose_track(track)
     logged_m = episodes[0][0].track_length_m
     if abs(logged_m - driven.length_m) > SAME_LENGTH_M:
