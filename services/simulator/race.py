@@ -136,7 +136,7 @@ class Race:
         """
         _check_cars(len(seeds), race)
         self.track, self._resets = track, resets
-        self._dynamics = dynamics_for(version)
+        self._dynamics = np.full(len(seeds), dynamics_for(version))
         self._course = survey(track)
         self._world = draw_world(track) if world is None else world
         ways = (track, track.reversed())
@@ -267,7 +267,7 @@ class Race:
         """Drive the cars of arenas `begin` to `end` and see what becomes of them."""
         part = self._cars_of(begin, end)
         cars, (steering_rad, speed_mps, _) = self._cars[part], self._commands
-        drive_cars(cars, steering_rad[part], speed_mps[part], self._dynamics)
+        drive_cars(cars, steering_rad[part], speed_mps[part], self._dynamics[part])
         measure_cars(cars, self._course)
         rules.run_arenas(self._cars, begin, end, self._traffic, self._course, self._rulebook)
 
