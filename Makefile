@@ -34,8 +34,7 @@ KINEMATIC_RUNS ?= $(RUNS)/continuous-actions \
 	$(RUNS)/cloud-solution/logs/training/training-simulation.log
 
 .PHONY: help install install-peers up down status logs restart train test test-slow tests \
-	system-parts lint format types imports docs docs-check bench \
-	calibrate lock clean
+	system-parts lint format types imports docs docs-check bench calibrate lock clean
 
 help: ## print these verbs
 	@echo "Slipstream: DeepRacer training as event-driven services"

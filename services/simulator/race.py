@@ -136,7 +136,7 @@ class Race:
         """
         _check_cars(len(seeds), race)
         self.track, self._resets = track, resets
-        self._dynamics = np.repeat(dynamics_for(version), len(seeds))
+        self._dynamics = np.full(len(seeds), dynamics_for(version))
         self._course = survey(track)
         self._world = draw_world(track) if world is None else world
         ways = (track, track.reversed())

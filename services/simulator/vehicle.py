@@ -66,7 +66,7 @@ CAR = np.dtype(
         ("still_steps", np.int64),
         ("backward_steps", np.int64),
         ("laps", np.int64),  # completed
-        ("lap_ended", np.bool_),  # with the last step
+        ("lap_ended", np.int64),  # 1 where one did with the last step
         ("hit", np.int64),  # body that the car has run into, -1 for none
         ("breach", np.int64),  # rule that the last step broke
         ("status", np.int64),  # how the episode ended
@@ -77,8 +77,7 @@ CAR = np.dtype(
         ("off_track_count", np.int64),
         ("immobilized_count", np.int64),
         ("reversed_count", np.int64),
-    ],
-    align=True,
+    ]
 )
 """One car; a batch is a one-dimensional array of these."""
 

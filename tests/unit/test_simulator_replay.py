@@ -22,6 +22,7 @@ from services.simulator.replay import (
     split_at_gaps,
     tracking_for,
 )
+from services.simulator.track_choice import choose_track
 from services.simulator.vehicle import (
     CAR,
     CONTROL_HZ,
@@ -241,22 +242,17 @@ def test_all_files_that_are_no_traces_are_named(tmp_path: Path) -> None:
         assert name in problem
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "says"),
-    [
-        (["--track", "nowhere"], NotFound, "no built-in track 'nowhere'; there are"),
-        (["--track", "missing.npy"], NotFound, "missing.npy is no file"),
-        (["--track", "loop", "--version", "9"], WrongUsage, "accepted are 1, 2, 3, 4, 5, 6"),
-    ],
-)
-def test_an_unknown_track_or_version_is_refused(
-    tmp_path: Path, options: list[str], error: type[Exception], says: str
-) -> None:
-    trace = tmp_path / "a.csv"
-    trace.write_text("0,1,0,0,0,0,1,0,0,False,True,0,0,10,1,in_progress,0")
-    result = CliRunner().invoke(app, ["replay", str(trace), *options])
-    assert isinstance(result.exception, error)
-    assert says in str(result.exception)
+def test_an_unknown_track_and_version_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no built-in track 'nowhere'; there are"):
+        choose_track("nowhere")
+    with pytest.raises(NotFound, match="is no file"):
+        choose_track(str(tmp_path / "missing.npy"))
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    with pytest.raises(InvalidInput, match=r"are no \.npy file"):
+        choose_track(str(tmp_path / "bad.npy"))
+    result = CliRunner().invoke(app, ["replay", "a.csv", "--track", "loop", "--version", "9"])
+    assert isinstance(result.exception, WrongUsage)
+    assert "accepted are 1, 2, 3, 4, 5, 6" in str(result.exception)
 
 
 def test_several_files_are_one_run(tmp_path: Path) -> None:

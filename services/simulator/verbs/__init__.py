@@ -14,5 +14,4 @@ def sim() -> None:
     """The simulator alone, without the stack."""
 
 
-# They register themselves on `app`.
-from services.simulator.verbs import bench, drive, replay  # noqa: E402, F401
+from services.simulator.verbs import bench, drive, replay  # noqa: E402, F401 - they register themselves on `app`
