@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Point, Polygon
 
@@ -36,6 +36,9 @@ def test_the_local_search_finds_what_the_global_one_does(
     heading = way.headings_at(distance_m)[0]
     point = way.points_at(distance_m)[0] + offset_m * np.array([-np.sin(heading), np.cos(heading)])
     expected = way.project(point)
+    # Where the road comes back beside itself, a car keeps to the stretch that it is on.
+    away_m = abs(expected.distance_m[0] - distance_m)
+    assume(min(away_m, way.length_m - away_m) < 1.0)
 
     car = np.zeros(1, CAR)[0]
     car["course"], car["front_x_m"], car["front_y_m"] = clockwise, *point
