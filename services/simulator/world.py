@@ -1,38 +1,53 @@
-"""The world that cameras see: a grey texture of the ground, drawn from a track."""
+"""The world that cameras see: a texture of the ground, what stands around it, and its colours."""
 
 import math
+from collections.abc import Callable
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from libs.common.deepracer.number_lists import Rgb
+from libs.common.deepracer.world_spec import LightSpec, WorldSpec
 from libs.common.tracks import Track
+from services.simulator.surroundings import build_faces
+from services.simulator.textures import MATERIALS, TILE_TEXELS, TILE_TEXELS_PER_M, tile
 
-# Greys as DeepRacer's colours have them (0.2989 R + 0.5870 G + 0.1140 B).
-SKY_GREY = 30
-FAR_GREY = 120  # ground beyond the range of view
-FIELD_GREY = 122
-ROAD_GREY = 48
-BORDER_GREY = 226
-DASH_GREY = 146
+FIELD, ROAD, DASH, BORDER = range(4)
+"""What a texel of the ground shows."""
 
-FIELD_NOISE = 9  # greys up and down
-ROAD_NOISE = 8
-BORDER_WIDTH_M = 0.05
-DASH_WIDTH_M = 0.04
-DASH_LENGTH_M = 0.15
-DASH_PERIOD_M = 0.30
+FAR_SHADE = 0.985  # of the field, beyond the range of view
+WARM_SHARE = 0.2  # of red and blue, at full warmth
 
 VIEW_RANGE_M = 6.0
 FINEST_TEXELS_PER_M = 100.0
+FINEST_PICTURE_TEXELS_PER_M = 200.0
 MAX_TEXELS = 2**24  # 16 MB a world
+STRIP_ROWS = 256  # of a texture that are coloured at once: a bound on memory
+
+BODY_PAINTS: tuple[Rgb, ...] = (
+    (176, 132, 84),  # cardboard, for boxes
+    (196, 44, 38),
+    (36, 84, 176),
+    (238, 200, 48),
+    (244, 244, 240),
+    (28, 28, 30),
+    (46, 140, 82),
+    (232, 118, 28),
+)
+"""What `paint` of a body counts; counting begins again behind the last."""
+
+Tone = Callable[[Rgb], int]
+"""A colour as one number: its grey, or one of its parts."""
 
 
 class World(NamedTuple):
     """
-    A wrapped texture: texel (0, 0) lies at (`x_min_m`, `y_min_m`), rows run along y.
+    A scene in one channel: grey for policies, or one of red, green and blue for people.
 
+    The ground is a wrapped texture: texel (0, 0) lies at (`x_min_m`, `y_min_m`), rows run along y.
     It is larger than the track by the range of view, so that a camera never sees the track's copy
     behind the texture's edge.
     """
@@ -43,23 +58,63 @@ class World(NamedTuple):
     texels_per_m: float
     x_min_m: float
     y_min_m: float
+    sky: int
+    far: int  # ground beyond the range of view
+    paints: NDArray[np.uint8]  # of bodies
+    faces: NDArray[np.float64]  # (n, 6) what stands around, see `surroundings`
+    light_x: float  # unit vector to where the light comes from
+    light_y: float
 
 
-def draw_world(track: Track, seed: int = 0) -> World:
-    """The world of a track: asphalt, white borders, a dashed centre line, a field around it."""
+def grey_of(colour: Rgb) -> int:
+    """A colour's grey as DeepRacer's networks see it (0.2989 R + 0.5870 G + 0.1140 B)."""
+    return round(0.2989 * colour[0] + 0.5870 * colour[1] + 0.1140 * colour[2])
+
+
+def draw_world(track: Track, spec: WorldSpec | None = None, seed: int = 0) -> World:
+    """The grey world of a track; the same for the same seed."""
+    return _draw(track, spec or WorldSpec(), seed, FINEST_TEXELS_PER_M, (grey_of,))[0]
+
+
+def draw_colour_worlds(track: Track, spec: WorldSpec, seed: int = 0) -> tuple[World, ...]:
+    """Red, green and blue of a track's world, finer than the grey one."""
+    parts: tuple[Tone, ...] = tuple(map(itemgetter, range(3)))
+    return _draw(track, spec, seed, FINEST_PICTURE_TEXELS_PER_M, parts)
+
+
+def _draw(
+    track: Track, spec: WorldSpec, seed: int, finest: float, tones: tuple[Tone, ...]
+) -> tuple[World, ...]:
     x_min, y_min, x_max, y_max = track.bounds_m
     extent_m = (x_max - x_min + VIEW_RANGE_M, y_max - y_min + VIEW_RANGE_M)
-    scale, sides = _choose_resolution(*extent_m)
+    scale, sides = _choose_resolution(*extent_m, finest)
     # Half of the margin on each side; the rest of the texture wraps around behind it.
     x_min, y_min = x_min - VIEW_RANGE_M / 2, y_min - VIEW_RANGE_M / 2
-    painter = Painter((x_min, y_min), scale, (2 ** sides[0], 2 ** sides[1]))
-    texture = painter.paint(track, np.random.default_rng(seed))
-    return World(texture.ravel(), *sides, scale, x_min, y_min)
+    ground = Painter((x_min, y_min), scale, (2 ** sides[0], 2 ** sides[1])).paint(track, spec)
+    return tuple(
+        World(
+            texture=_colour_ground(ground, scale, spec, seed, tone),
+            width_log2=sides[0],
+            height_log2=sides[1],
+            texels_per_m=scale,
+            x_min_m=x_min,
+            y_min_m=y_min,
+            sky=tone(spec.sky_colour),
+            far=round(FAR_SHADE * tone(ground_colours(spec)[FIELD])),
+            paints=np.array([tone(lit(paint, spec.light)) for paint in BODY_PAINTS], np.uint8),
+            faces=build_faces(track.bounds_m, spec, seed, tone(lit(spec.wall_colour, spec.light))),
+            light_x=math.cos(spec.light.direction_rad),
+            light_y=math.sin(spec.light.direction_rad),
+        )
+        for tone in tones
+    )
 
 
-def _choose_resolution(width_m: float, height_m: float) -> tuple[float, tuple[int, int]]:
+def _choose_resolution(
+    width_m: float, height_m: float, finest: float
+) -> tuple[float, tuple[int, int]]:
     """Texels per metre and the binary logarithms of the texture's sides."""
-    scale = FINEST_TEXELS_PER_M
+    scale = finest
     while True:
         sides = (math.ceil(math.log2(width_m * scale)), math.ceil(math.log2(height_m * scale)))
         if 2 ** sum(sides) <= MAX_TEXELS:
@@ -67,8 +122,53 @@ def _choose_resolution(width_m: float, height_m: float) -> tuple[float, tuple[in
         scale /= 2
 
 
+def ground_colours(spec: WorldSpec) -> tuple[Rgb, ...]:
+    """The lit colours of what texels show, in the order of `FIELD`, `ROAD`, `DASH`, `BORDER`."""
+    plain = (
+        spec.field_colour or MATERIALS[spec.field].colour,
+        spec.road_colour or MATERIALS[spec.road].colour,
+        spec.dash_colour,
+        spec.border_colour,
+    )
+    return tuple(lit(colour, spec.light) for colour in plain)
+
+
+def lit(colour: Rgb, light: LightSpec) -> Rgb:
+    """A colour under a light."""
+    warm = WARM_SHARE * light.warmth
+    red, green, blue = (
+        min(255, round(part * light.brightness * share))
+        for part, share in zip(colour, (1 + warm, 1.0, 1 - warm), strict=True)
+    )
+    return red, green, blue
+
+
+def _colour_ground(
+    ground: NDArray[np.uint8], scale: float, spec: WorldSpec, seed: int, tone: Tone
+) -> NDArray[np.uint8]:
+    """The flat texture of one channel; in strips, which keeps memory low."""
+    base = np.array([tone(colour) for colour in ground_colours(spec)], np.int16)
+    texture = np.empty_like(ground)
+    columns = _tile_texels(ground.shape[1], scale)
+    rows = _tile_texels(ground.shape[0], scale)
+    reliefs = ((FIELD, tile(spec.field, seed)), (ROAD, tile(spec.road, seed)))
+    for top in range(0, len(ground), STRIP_ROWS):
+        strip = slice(top, top + STRIP_ROWS)
+        greys = base[ground[strip]]
+        for material, relief in reliefs:
+            laid = relief[rows[strip, None], columns]
+            np.add(greys, laid, out=greys, where=ground[strip] == material)
+        texture[strip] = np.clip(greys, 0, 255)
+    return texture.ravel()
+
+
+def _tile_texels(count: int, scale: float) -> NDArray[np.intp]:
+    """Which texel of a tile each of `count` texels of the ground repeats."""
+    return (np.arange(count) * (TILE_TEXELS_PER_M / scale)).astype(np.intp) % TILE_TEXELS
+
+
 class Painter:
-    """Draws in metres onto a grey image."""
+    """Draws in metres onto a map of what texels show."""
 
     def __init__(
         self, corner_m: tuple[float, float], texels_per_m: float, size: tuple[int, int]
@@ -77,18 +177,14 @@ class Painter:
         self._scale = texels_per_m
         self._size = size
 
-    def paint(self, track: Track, noise: np.random.Generator) -> NDArray[np.uint8]:
-        """(height, width) texture of the whole scene."""
-        road = self._draw_road(track)
-        ground = np.where(road, ROAD_GREY, FIELD_GREY).astype(np.int16)
-        depth = np.where(road, ROAD_NOISE, FIELD_NOISE)
-        # Squared uniform noise: mostly faint, with a few strong grains, as asphalt has them.
-        grain = noise.random(ground.shape, dtype=np.float32) * 2 - 1
-        ground += np.rint(grain * np.abs(grain) * depth).astype(np.int16)
-        image = Image.fromarray(ground.astype(np.uint8))
-        self._draw_dashes(track, image)
-        for border in (track.inner, track.outer):
-            self._draw_border(image, border, track.closed)
+    def paint(self, track: Track, spec: WorldSpec) -> NDArray[np.uint8]:
+        """(height, width) map of the whole scene."""
+        image = Image.fromarray(self._draw_road(track).astype(np.uint8))  # 0 is FIELD, 1 is ROAD
+        if spec.dash_width_m > 0:
+            self._draw_dashes(track, image, spec)
+        if spec.border_width_m > 0:
+            for border in (track.inner, track.outer):
+                self._draw_border(image, _shifted(border, track, spec), track.closed, spec)
         return np.asarray(image)
 
     def _draw_road(self, track: Track) -> NDArray[np.bool_]:
@@ -104,25 +200,37 @@ class Painter:
         road: NDArray[np.bool_] = np.asarray(mask) ^ np.asarray(hole)
         return road
 
-    def _draw_dashes(self, track: Track, image: Image.Image) -> None:
+    def _draw_dashes(self, track: Track, image: Image.Image, spec: WorldSpec) -> None:
         """Dashes of the centre line, their period stretched so that it fits the lap."""
-        count = max(1, round(track.length_m / DASH_PERIOD_M))
+        count = max(1, round(track.length_m / spec.dash_period_m))
         for begin_m in np.arange(count) * (track.length_m / count):
-            points = track.points_at(np.linspace(begin_m, begin_m + DASH_LENGTH_M, 4))
-            outline = self._texels(_widen(points, DASH_WIDTH_M))
-            ImageDraw.Draw(image).polygon(outline, fill=DASH_GREY)
+            points = track.points_at(np.linspace(begin_m, begin_m + spec.dash_length_m, 4))
+            outline = self._texels(_widen(points, spec.dash_width_m))
+            ImageDraw.Draw(image).polygon(outline, fill=DASH)
 
-    def _draw_border(self, image: Image.Image, border: NDArray[np.float64], closed: bool) -> None:
-        """A white line; two points more than the lap has, so that its ends join."""
+    def _draw_border(
+        self, image: Image.Image, border: NDArray[np.float64], closed: bool, spec: WorldSpec
+    ) -> None:
+        """A line; two points more than the lap has, so that its ends join."""
         points = np.vstack((border, border[:2])) if closed else border
-        width = max(1, round(BORDER_WIDTH_M * self._scale))
+        width = max(1, round(spec.border_width_m * self._scale))
         canvas = ImageDraw.Draw(image)
-        canvas.line(self._texels(points), fill=BORDER_GREY, width=width, joint="curve")
+        canvas.line(self._texels(points), fill=BORDER, width=width, joint="curve")
 
     def _texels(self, points: NDArray[np.float64]) -> list[tuple[float, float]]:
         """Image coordinates; Pillow's pixel centres lie at whole numbers."""
         texels = (points - self._corner_m) * self._scale - 0.5
         return [(float(x), float(y)) for x, y in texels]
+
+
+def _shifted(border: NDArray[np.float64], track: Track, spec: WorldSpec) -> NDArray[np.float64]:
+    """A border moved away from the centre line."""
+    if spec.border_shift_m == 0:
+        return border
+    outwards = border - track.centre
+    outwards /= np.maximum(np.hypot(*outwards.T)[:, None], 1e-9)
+    moved: NDArray[np.float64] = border + spec.border_shift_m * outwards
+    return moved
 
 
 def _widen(points: NDArray[np.float64], width_m: float) -> NDArray[np.float64]:

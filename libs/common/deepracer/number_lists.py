@@ -1,0 +1,64 @@
+"""Short lists of numbers in files that people write: ranges and colours."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from libs.common.deepracer.checked import quote
+from libs.common.deepracer.problems import MANY
+
+Span = tuple[float, float]
+"""The lowest and the highest value that is drawn."""
+
+Rgb = tuple[int, int, int]
+"""Red, green and blue, 0..255."""
+
+
+def _refuse(value: Any, accepted: str) -> PydanticCustomError:
+    problems = [f"got {quote(value)}; accepted: {accepted}"]
+    return PydanticCustomError(MANY, "{problems}", {"problems": problems})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def span(low: float, high: float) -> Any:
+    """The type of a range within `low` and `high`, written as `[from, to]`."""
+    accepted = f"two numbers from {low:g} to {high:g}, the lower first"
+
+    def check(value: Any) -> Any:
+        numbers = value if isinstance(value, list | tuple) else ()
+        if len(numbers) != 2 or not all(map(_is_number, numbers)):
+            raise _refuse(value, accepted)
+        if not low <= numbers[0] <= numbers[1] <= high:
+            raise _refuse(value, accepted)
+        return tuple(map(float, numbers))
+
+    return Annotated[Span, BeforeValidator(check)]
+
+
+def _check_colour(value: Any) -> Any:
+    parts = value if isinstance(value, list | tuple) else ()
+    whole = all(isinstance(part, int) and not isinstance(part, bool) for part in parts)
+    if len(parts) != 3 or not whole or not all(0 <= part <= 255 for part in parts):
+        raise _refuse(value, "red, green and blue, three whole numbers from 0 to 255")
+    return tuple(parts)
+
+
+Colour = Annotated[Rgb, BeforeValidator(_check_colour)]
+"""The type of a colour that a person writes."""
+
+
+def distinct(what: str) -> AfterValidator:
+    """A list in which nothing is there twice."""
+
+    def check(value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(value)) < len(value):
+            raise _refuse(list(value), f"each {what} once")
+        return value
+
+    typed: Callable[[tuple[Any, ...]], tuple[Any, ...]] = check
+    return AfterValidator(typed)

@@ -1,0 +1,74 @@
+"""Colour pictures for people: every pixel is the mean of several, between finer texels."""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from libs.common.deepracer.world_spec import WorldSpec
+from libs.common.tracks import Track
+from services.simulator.bodies import Bodies
+from services.simulator.camera import NO_BODIES, Camera, Mount, make_camera, render_views
+from services.simulator.vehicle import Cars
+from services.simulator.world import World, draw_colour_worlds
+
+PIXELS_ACROSS = 960
+"""A small picture is drawn at about this width and shrunk, at least to half its size."""
+
+
+class Pictures:
+    """
+    Colour pictures of a track's world.
+
+    The world's three channels, up to 48 MB, are drawn for the first picture and kept.
+    """
+
+    def __init__(self, track: Track, spec: WorldSpec, seed: int = 0) -> None:
+        self._track, self._spec, self._seed = track, spec, seed
+        self._worlds: tuple[World, ...] = ()
+
+    def draw(
+        self,
+        car: Cars,
+        width: int,
+        height: int,
+        bodies: Bodies = NO_BODIES,
+        own: int = -1,
+        mount: Mount | None = None,
+    ) -> NDArray[np.uint8]:
+        """
+        What one car sees, (height, width, 3).
+
+        Args:
+            car: (1,) the car.
+            bodies: (1, k) what shares its road.
+            own: the place of its own body among them; -1 is none.
+        """
+        if not self._worlds:
+            self._worlds = draw_colour_worlds(self._track, self._spec, self._seed)
+        finer = max(2, round(PIXELS_ACROSS / width))
+        camera = _fine_camera(width * finer, height * finer, mount or Mount())
+        image = np.empty((1, height * finer, width * finer), np.uint8)
+        picture = np.empty((height, width, 3), np.uint8)
+        arena, place = np.zeros(1, np.int64), np.full(1, own, np.int64)
+        for channel, world in enumerate(self._worlds):
+            render_views(car, world, camera, image, bodies, arena, place)
+            picture[:, :, channel] = shrink(image[0], finer)
+        return picture
+
+
+@lru_cache(maxsize=8)
+def _fine_camera(width: int, height: int, mount: Mount) -> Camera:
+    return make_camera(width, height, mount, smooth=True)
+
+
+def shrink(image: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+    """Means of squares of `times` × `times` pixels of a (height, width) image."""
+    rows = image[0::times].astype(np.uint16)
+    for row in range(1, times):
+        rows += image[row::times]
+    sums = rows[:, 0::times].astype(np.uint32)
+    for column in range(1, times):
+        sums += rows[:, column::times]
+    half = times * times // 2
+    return ((sums + half) // (times * times)).astype(np.uint8)
