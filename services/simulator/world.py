@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from libs.common.deepracer.number_lists import Rgb
 from libs.common.deepracer.world_spec import LightSpec, WorldSpec
 from libs.common.tracks import Track
-from services.simulator.surroundings import build_faces
+from services.simulator.surroundings import FACE_COLUMNS, build_faces
 from services.simulator.textures import MATERIALS, TILE_TEXELS, TILE_TEXELS_PER_M, tile
 
 FIELD, ROAD, DASH, BORDER = range(4)
@@ -82,31 +82,61 @@ def draw_colour_worlds(track: Track, spec: WorldSpec, seed: int = 0) -> tuple[Wo
     return _draw(track, spec, seed, FINEST_PICTURE_TEXELS_PER_M, parts)
 
 
+def draw_labels(track: Track, spec: WorldSpec) -> World:
+    """A world whose pixels are labels: `FIELD`, `ROAD`, `DASH`, `BORDER`; the sky is `FIELD`."""
+    labels, frame = _lay_out(track, spec, FINEST_TEXELS_PER_M)
+    return World(
+        texture=labels.ravel(),
+        **frame,
+        sky=FIELD,
+        far=FIELD,
+        paints=np.zeros(1, np.uint8),
+        faces=np.zeros((0, FACE_COLUMNS)),
+        light_x=1.0,
+        light_y=0.0,
+    )
+
+
 def _draw(
     track: Track, spec: WorldSpec, seed: int, finest: float, tones: tuple[Tone, ...]
 ) -> tuple[World, ...]:
-    x_min, y_min, x_max, y_max = track.bounds_m
-    extent_m = (x_max - x_min + VIEW_RANGE_M, y_max - y_min + VIEW_RANGE_M)
-    scale, sides = _choose_resolution(*extent_m, finest)
-    # Half of the margin on each side; the rest of the texture wraps around behind it.
-    x_min, y_min = x_min - VIEW_RANGE_M / 2, y_min - VIEW_RANGE_M / 2
-    ground = Painter((x_min, y_min), scale, (2 ** sides[0], 2 ** sides[1])).paint(track, spec)
+    labels, frame = _lay_out(track, spec, finest)
+    light = spec.light
     return tuple(
         World(
-            texture=_colour_ground(ground, scale, spec, seed, tone),
-            width_log2=sides[0],
-            height_log2=sides[1],
-            texels_per_m=scale,
-            x_min_m=x_min,
-            y_min_m=y_min,
+            texture=_colour_ground(labels, frame["texels_per_m"], spec, seed, tone),
+            **frame,
             sky=tone(spec.sky_colour),
             far=round(FAR_SHADE * tone(ground_colours(spec)[FIELD])),
-            paints=np.array([tone(lit(paint, spec.light)) for paint in BODY_PAINTS], np.uint8),
-            faces=build_faces(track.bounds_m, spec, seed, tone(lit(spec.wall_colour, spec.light))),
-            light_x=math.cos(spec.light.direction_rad),
-            light_y=math.sin(spec.light.direction_rad),
+            paints=np.array([tone(lit(paint, light)) for paint in BODY_PAINTS], np.uint8),
+            faces=build_faces(track.bounds_m, spec, seed, tone(lit(spec.wall_colour, light))),
+            light_x=math.cos(light.direction_rad),
+            light_y=math.sin(light.direction_rad),
         )
         for tone in tones
+    )
+
+
+class Frame(TypedDict):
+    """How texels lie in the world; see `World`."""
+
+    width_log2: int
+    height_log2: int
+    texels_per_m: float
+    x_min_m: float
+    y_min_m: float
+
+
+def _lay_out(track: Track, spec: WorldSpec, finest: float) -> tuple[NDArray[np.uint8], Frame]:
+    """What every texel shows, (height, width), and where the texels lie."""
+    x_min, y_min, x_max, y_max = track.bounds_m
+    extent_m = (x_max - x_min + VIEW_RANGE_M, y_max - y_min + VIEW_RANGE_M)
+    scale, (width, height) = _choose_resolution(*extent_m, finest)
+    # Half of the margin on each side; the rest of the texture wraps around behind it.
+    x_min, y_min = x_min - VIEW_RANGE_M / 2, y_min - VIEW_RANGE_M / 2
+    labels = Painter((x_min, y_min), scale, (2**width, 2**height)).paint(track, spec)
+    return labels, Frame(
+        width_log2=width, height_log2=height, texels_per_m=scale, x_min_m=x_min, y_min_m=y_min
     )
 
 
@@ -184,7 +214,8 @@ class Painter:
             self._draw_dashes(track, image, spec)
         if spec.border_width_m > 0:
             for border in (track.inner, track.outer):
-                self._draw_border(image, _shifted(border, track, spec), track.closed, spec)
+                line = shift_border(border, track, spec.border_shift_m)
+                self._draw_border(image, line, track.closed, spec)
         return np.asarray(image)
 
     def _draw_road(self, track: Track) -> NDArray[np.bool_]:
@@ -201,12 +232,9 @@ class Painter:
         return road
 
     def _draw_dashes(self, track: Track, image: Image.Image, spec: WorldSpec) -> None:
-        """Dashes of the centre line, their period stretched so that it fits the lap."""
-        count = max(1, round(track.length_m / spec.dash_period_m))
-        for begin_m in np.arange(count) * (track.length_m / count):
-            points = track.points_at(np.linspace(begin_m, begin_m + spec.dash_length_m, 4))
-            outline = self._texels(_widen(points, spec.dash_width_m))
-            ImageDraw.Draw(image).polygon(outline, fill=DASH)
+        canvas = ImageDraw.Draw(image)
+        for outline in dash_outlines(track, spec):
+            canvas.polygon(self._texels(outline), fill=DASH)
 
     def _draw_border(
         self, image: Image.Image, border: NDArray[np.float64], closed: bool, spec: WorldSpec
@@ -223,13 +251,23 @@ class Painter:
         return [(float(x), float(y)) for x, y in texels]
 
 
-def _shifted(border: NDArray[np.float64], track: Track, spec: WorldSpec) -> NDArray[np.float64]:
-    """A border moved away from the centre line."""
-    if spec.border_shift_m == 0:
-        return border
+def dash_outlines(track: Track, spec: WorldSpec) -> list[NDArray[np.float64]]:
+    """Outlines (n, 2) of the centre line's dashes, their period stretched to fit the lap."""
+    count = max(1, round(track.length_m / spec.dash_period_m))
+    return [
+        _widen(
+            track.points_at(np.linspace(begin_m, begin_m + spec.dash_length_m, 4)),
+            spec.dash_width_m,
+        )
+        for begin_m in np.arange(count) * (track.length_m / count)
+    ]
+
+
+def shift_border(border: NDArray[np.float64], track: Track, by_m: float) -> NDArray[np.float64]:
+    """A border (n, 2) moved away from the centre line; below 0 towards it."""
     outwards = border - track.centre
     outwards /= np.maximum(np.hypot(*outwards.T)[:, None], 1e-9)
-    moved: NDArray[np.float64] = border + spec.border_shift_m * outwards
+    moved: NDArray[np.float64] = border + by_m * outwards
     return moved
 
 

@@ -25,8 +25,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def span(low: float, high: float) -> Any:
-    """The type of a range within `low` and `high`, written as `[from, to]`."""
+def within(low: float, high: float) -> BeforeValidator:
+    """What a `Span` has to keep to, written as `[from, to]`."""
     accepted = f"two numbers from {low:g} to {high:g}, the lower first"
 
     def check(value: Any) -> Any:
@@ -37,7 +37,7 @@ def span(low: float, high: float) -> Any:
             raise _refuse(value, accepted)
         return tuple(map(float, numbers))
 
-    return Annotated[Span, BeforeValidator(check)]
+    return BeforeValidator(check)
 
 
 def _check_colour(value: Any) -> Any:

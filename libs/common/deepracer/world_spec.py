@@ -28,13 +28,20 @@ LOOKS: dict[str, dict[str, Any]] = {
     # Measured on camera stills of the official simulator's championship worlds.
     "championship": {
         "road": "carpet",
-        "road_colour": (37, 49, 69),
-        "field_colour": (104, 155, 120),
-        "border_colour": (226, 225, 222),
-        "dash_colour": (218, 133, 2),
+        "road_colour": (41, 54, 71),
+        "field_colour": (104, 148, 113),
+        "border_width_m": 0.078,
+        "border_shift_m": -0.0175,
+        "border_colour": (211, 211, 207),
+        "dash_width_m": 0.025,
+        "dash_length_m": 0.046,
+        "dash_period_m": 0.0945,
+        "dash_colour": (213, 129, 2),
         "sky_colour": (178, 178, 178),
         "surroundings": "walls",
-        "wall_colour": (17, 31, 36),
+        "wall_distance_m": 0.8,
+        "wall_height_m": 1.3,
+        "wall_colour": (15, 29, 32),
     },
 }
 """Values that belong together, by the name that `look` asks for; `plain` is the default."""

@@ -1,0 +1,47 @@
+"""
+What differs from episode to episode, so that a policy learns not to depend on it.
+
+Section `randomisation:` of run.yaml. Each key is a range, `[from, to]`, of which every episode of
+every car draws a value of its own; a key that is not there is off.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from libs.common.deepracer.number_lists import Span, distinct, within
+from libs.common.deepracer.strict import Strict
+from libs.common.deepracer.world_spec import TextureName
+
+MAX_TEXTURES = 4
+"""Each texture is a world of up to 16 MB."""
+
+
+class RandomisationSpec(Strict):
+    """Ranges by what they change; everything is off by default."""
+
+    in_evaluation: bool = False
+
+    # The picture.
+    brightness: Annotated[Span, within(0.1, 3)] | None = None  # factor
+    contrast: Annotated[Span, within(0.1, 3)] | None = None  # factor
+    hue_rad: Annotated[Span, within(-3.1416, 3.1416)] | None = None  # turn of all colours
+    saturation: Annotated[Span, within(0, 3)] | None = None  # factor
+    noise: Annotated[Span, within(0, 64)] | None = None  # greys, standard deviation
+    blur: Annotated[Span, within(0, 1)] | None = None  # share of the neighbours' mean
+    textures: Annotated[
+        tuple[TextureName, ...], Field(max_length=MAX_TEXTURES), distinct("texture")
+    ] = ()  # of the road; () is the world's own
+
+    # How the camera sits, added to where it is.
+    camera_height_m: Annotated[Span, within(-0.08, 0.2)] | None = None
+    camera_ahead_m: Annotated[Span, within(-0.2, 0.2)] | None = None
+    camera_pitch_rad: Annotated[Span, within(-0.2, 0.3)] | None = None  # + = down
+    camera_yaw_rad: Annotated[Span, within(-0.3, 0.3)] | None = None  # + = left
+    camera_fov_rad: Annotated[Span, within(-0.4, 0.6)] | None = None  # across
+
+    # How the car drives.
+    friction: Annotated[Span, within(0.1, 3)] | None = None  # factor
+    mass: Annotated[Span, within(0.3, 3)] | None = None  # factor
+    lag: Annotated[Span, within(0.2, 5)] | None = None  # factor
+    action_delay_s: Annotated[Span, within(0, 0.5)] | None = None
