@@ -117,7 +117,7 @@ def add_noise(ranges_m: NDArray[np.float32], random: np.random.Generator) -> Non
 
 
 def sectors_occupied(ranges_m: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`SECTOR_LIDAR`: 1 for each sector (cars, SECTORS) with something nearer than 0.5 m, else 0."""
+    """`SECTOR_LIDAR`: (cars, SECTORS), 1 where something is nearer than 0.5 m, else 0."""
     nearest = ranges_m.reshape(len(ranges_m), SECTORS, -1).min(axis=2)
     occupied: NDArray[np.float32] = (nearest < SECTOR_CLIP_M).astype(np.float32)
     return occupied

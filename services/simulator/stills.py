@@ -58,9 +58,10 @@ class StillFit(NamedTuple):
     x_m: float
     y_m: float
     heading_rad: float
-    border_error_px: float  # medians
-    dash_error_px: float
-    error_px: float
+    # Medians, over both ways between the edges of the two pictures; None where there are none.
+    border_error_px: float | None
+    dash_error_px: float | None
+    error_px: float | None
     picture: NDArray[np.uint8]  # ours, (480, 640, 3)
 
 
@@ -99,22 +100,20 @@ def fit_still(
     if np.isin(labels, (ROAD, BORDER)).mean() < 0.05:
         raise InvalidInput("the picture shows no road; accepted: a still of a championship world")
     mount = Mount(horizontal_fov_rad=fov_rad)
-    found = []
-    for name, track in tracks.items():
-        starts = search_poses(labels, track, mount, spec)
-        found += [(score, name, pose) for score, pose in starts]
+    found = [
+        (score, name, pose)
+        for name, track in tracks.items()
+        for score, pose in search_poses(labels, track, mount, spec)
+    ]
     found.sort(key=lambda candidate: -candidate[0])
-    seen = edges_of(labels)
-    lines = {name: sample_lines(tracks[name], spec) for name in {name for _, name, _ in found}}
-    camera = make_camera(WIDTH, HEIGHT, mount)
-    best = min(
-        (
-            (*refine_pose(seen, lines[name], camera, pose), name)
-            for _, name, pose in found[:CANDIDATES]
-        ),
-        key=lambda refined: refined[1],
-    )
-    return compare(still, tracks[best[2]], best[2], best[0], mount, spec)
+    seen, camera = edges_of(labels), make_camera(WIDTH, HEIGHT, mount)
+    refined = []
+    for _, name, start in found[:CANDIDATES]:
+        lines = sample_lines(tracks[name], spec)
+        pose, cost = refine_pose(seen, lines, camera, start)
+        refined.append((cost, name, pose))
+    _, name, pose = min(refined, key=lambda candidate: candidate[0])
+    return compare(still, tracks[name], pose, mount, spec)
 
 
 def search_poses(
@@ -203,9 +202,7 @@ def _misfit(seen: Lines, lines: Lines, camera: Camera, pose: Pose) -> float:
     return total / len(seen)
 
 
-def project_points(
-    points: NDArray[np.float64], pose: Pose, camera: Camera
-) -> NDArray[np.float64]:
+def project_points(points: NDArray[np.float64], pose: Pose, camera: Camera) -> NDArray[np.float64]:
     """Columns and rows where points of the ground (n, 2) are seen, those in the picture alone."""
     sine, cosine = math.sin(pose[2]), math.cos(pose[2])
     right, up = points[:, 0] - pose[0], points[:, 1] - pose[1]
@@ -223,7 +220,7 @@ def project_points(
 
 
 def compare(
-    still: NDArray[np.uint8], track: Track, name: str, pose: Pose, mount: Mount, spec: WorldSpec
+    still: NDArray[np.uint8], track: Track, pose: Pose, mount: Mount, spec: WorldSpec
 ) -> StillFit:
     """How far the edges of a still and of our picture are apart at a pose."""
     picture = Pictures(track, spec).draw(_cars_at(pose[None]), WIDTH, HEIGHT, mount=mount)
@@ -232,7 +229,7 @@ def compare(
     dashes = distances.pop("dash", np.zeros(0))
     borders = np.concatenate(list(distances.values()))
     return StillFit(
-        track=name,
+        track=track.name,
         x_m=float(pose[0]),
         y_m=float(pose[1]),
         heading_rad=float(pose[2]),
@@ -243,16 +240,15 @@ def compare(
     )
 
 
-def _distances(
-    seen: NDArray[np.float64], drawn: NDArray[np.float64] | None
-) -> NDArray[np.float64]:
+def _distances(seen: NDArray[np.float64], drawn: NDArray[np.float64] | None) -> NDArray[np.float64]:
     """Both ways between the edges of two pictures, in pixels of the network's."""
     if drawn is None:
         return np.full(len(seen), math.inf)
     there, _ = cKDTree(drawn).query(seen)
     back, _ = cKDTree(seen).query(drawn)
-    return np.concatenate((there, back)) * (NETWORK_WIDTH / WIDTH)
+    distances: NDArray[np.float64] = np.concatenate((there, back)) * (NETWORK_WIDTH / WIDTH)
+    return distances
 
 
-def _median(distances: NDArray[np.float64]) -> float:
-    return float(np.median(distances)) if len(distances) else math.nan
+def _median(distances: NDArray[np.float64]) -> float | None:
+    return float(np.median(distances)) if len(distances) else None

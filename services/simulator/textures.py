@@ -36,7 +36,8 @@ def tile(name: TextureName, seed: int) -> NDArray[np.int8]:
     material = MATERIALS[name]
     random = np.random.default_rng((seed, get_args(TextureName).index(name)))
     greys = np.rint(material.weave(random) * material.depth)
-    return np.clip(greys, -127, 127).astype(np.int8)
+    relief: NDArray[np.int8] = np.clip(greys, -127, 127).astype(np.int8)
+    return relief
 
 
 def _grain(random: np.random.Generator) -> Relief:

@@ -163,6 +163,12 @@ def ground_colours(spec: WorldSpec) -> tuple[Rgb, ...]:
     return tuple(lit(colour, spec.light) for colour in plain)
 
 
+def palette(spec: WorldSpec) -> tuple[Rgb, ...]:
+    """All lit colours of a world."""
+    upright = (lit(colour, spec.light) for colour in (spec.wall_colour, *BODY_PAINTS))
+    return (*ground_colours(spec), spec.sky_colour, *upright)
+
+
 def lit(colour: Rgb, light: LightSpec) -> Rgb:
     """A colour under a light."""
     warm = WARM_SHARE * light.warmth

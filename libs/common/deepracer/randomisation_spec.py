@@ -45,3 +45,25 @@ class RandomisationSpec(Strict):
     mass: Annotated[Span, within(0.3, 3)] | None = None  # factor
     lag: Annotated[Span, within(0.2, 5)] | None = None  # factor
     action_delay_s: Annotated[Span, within(0, 0.5)] | None = None
+
+    @property
+    def varies_picture(self) -> bool:
+        """Whether any range changes what cars see."""
+        return bool(self.textures) or any(getattr(self, key) is not None for key in PICTURE_KEYS)
+
+    @property
+    def varies_dynamics(self) -> bool:
+        """Whether any range changes how cars drive."""
+        return any(getattr(self, key) is not None for key in DYNAMICS_KEYS)
+
+    def in_phase(self, *, evaluation: bool) -> "RandomisationSpec":
+        """What holds in training or in an evaluation, which is nothing unless it is asked for."""
+        return RandomisationSpec() if evaluation and not self.in_evaluation else self
+
+
+DYNAMICS_KEYS = ("friction", "mass", "lag", "action_delay_s")
+PICTURE_KEYS = tuple(
+    key
+    for key in RandomisationSpec.model_fields
+    if key not in (*DYNAMICS_KEYS, "in_evaluation", "textures")
+)

@@ -12,3 +12,6 @@ app = typer.Typer(no_args_is_help=True)
 @app.callback()
 def sim() -> None:
     """The simulator alone, without the stack."""
+
+
+from services.simulator.verbs import still  # noqa: E402, F401

@@ -1,0 +1,101 @@
+"""`slipstream sim still`: our picture beside a camera still of the official simulator."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from libs.cli.output import AsJson, WrongUsage, show_document, show_facts
+from libs.common.errors import InvalidInput
+from services.simulator.verbs import app
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from libs.common.tracks import Track
+    from services.simulator.stills import StillFit
+
+
+@app.command()
+def still(
+    picture: Annotated[Path, typer.Argument(help="A camera still, as PNG or JPEG.")],
+    track: Annotated[
+        list[str],
+        typer.Option(help="A built-in track, a .npy file, or a folder of them; may be repeated."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Write both pictures side by side to this PNG.")
+    ] = None,
+    fov_rad: Annotated[
+        float | None,
+        typer.Option(help="Horizontal field of view; by default that of the published stills."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit the pose of a championship still and measure how far the edges are apart."""
+    fit, pair = _fit(picture, track, fov_rad)
+    if output is not None:
+        _save(pair, output)
+    facts = {key: value for key, value in fit._asdict().items() if key != "picture"}
+    if as_json:
+        show_document(facts)
+    else:
+        show_facts(facts)
+
+
+def _fit(
+    file: Path, tracks: list[str], fov_rad: float | None
+) -> tuple["StillFit", "NDArray[np.uint8]"]:
+    """The fit, and the still beside our picture."""
+    import numpy as np
+
+    from services.simulator.stills import STILL_FOV_RAD, fit_still
+
+    if fov_rad is not None and not 0.3 <= fov_rad <= 2.5:
+        raise WrongUsage(f"--fov-rad: got {fov_rad}; accepted: a number from 0.3 to 2.5")
+    loaded = {track.name: track for name in tracks for track in _load_tracks(name)}
+    photo = _read(file)
+    fit = fit_still(photo, loaded, fov_rad or STILL_FOV_RAD)
+    return fit, np.hstack((photo, fit.picture))
+
+
+def _read(file: Path) -> "NDArray[np.uint8]":
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    from services.simulator.stills import HEIGHT, WIDTH
+
+    try:
+        with Image.open(file) as image:
+            if image.width * HEIGHT != image.height * WIDTH:
+                raise InvalidInput(
+                    f"{file}: got {image.width} x {image.height} pixels; accepted: a picture that "
+                    "is four wide and three high"
+                )
+            return np.asarray(image.convert("RGB").resize((WIDTH, HEIGHT)))
+    except (OSError, UnidentifiedImageError) as error:
+        raise InvalidInput(f"{file} can't be read; accepted: a PNG or JPEG picture") from error
+
+
+def _load_tracks(name: str) -> "list[Track]":
+    from libs.common.tracks import load_built_in, parse_npy
+
+    path = Path(name)
+    if path.is_dir():
+        return [track for file in sorted(path.glob("*.npy")) for track in _load_tracks(str(file))]
+    if path.suffix == ".npy":
+        try:
+            return [parse_npy(path.stem, path.read_bytes())]
+        except OSError as error:
+            raise InvalidInput(f"{path} can't be read: {error.strerror}") from error
+    return [load_built_in(name)]
+
+
+def _save(pair: "NDArray[np.uint8]", output: Path) -> None:
+    from PIL import Image
+
+    try:
+        Image.fromarray(pair).save(output)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{output} can't be written: {error}") from error
