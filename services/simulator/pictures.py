@@ -10,7 +10,7 @@ from libs.common.tracks import Track
 from services.simulator.bodies import Bodies
 from services.simulator.camera import NO_BODIES, Camera, Mount, make_camera, render_views
 from services.simulator.vehicle import Cars
-from services.simulator.world import World, draw_colour_worlds
+from services.simulator.world import World, draw_colour_worlds, shrink
 
 PIXELS_ACROSS = 960
 """A small picture is drawn at about this width and shrunk, at least to half its size."""
@@ -60,15 +60,3 @@ class Pictures:
 @lru_cache(maxsize=8)
 def _fine_camera(width: int, height: int, mount: Mount) -> Camera:
     return make_camera(width, height, mount, smooth=True)
-
-
-def shrink(image: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
-    """Means of squares of `times` × `times` pixels of a (height, width) image."""
-    rows = image[0::times].astype(np.uint16)
-    for row in range(1, times):
-        rows += image[row::times]
-    sums = rows[:, 0::times].astype(np.uint32)
-    for column in range(1, times):
-        sums += rows[:, column::times]
-    half = times * times // 2
-    return ((sums + half) // (times * times)).astype(np.uint8)

@@ -5,12 +5,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from libs.common.deepracer.number_lists import Rgb
 from libs.common.deepracer.randomisation_spec import (
     DYNAMICS_KEYS,
     PICTURE_KEYS,
     RandomisationSpec,
 )
+from libs.common.deepracer.short_lists import Rgb
 
 FACTORS = np.dtype(
     [(key, np.float64) for key in (*PICTURE_KEYS, *DYNAMICS_KEYS)]

@@ -216,7 +216,8 @@ def project_points(points: NDArray[np.float64], pose: Pose, camera: Camera) -> N
     inside = (np.abs(column - camera.width / 2) < camera.width / 2 + CAPPED_PX) & (
         (row > camera.height * GROUND_SHARE - CAPPED_PX) & (row < camera.height + CAPPED_PX)
     )
-    return np.column_stack((column, row))[inside]
+    seen: NDArray[np.float64] = np.column_stack((column, row))[inside]
+    return seen
 
 
 def compare(

@@ -55,6 +55,7 @@ def _shaped(
     frequencies = np.fft.fftfreq(TILE_TEXELS, 1 / TILE_TEXELS)
     grid = np.stack(np.meshgrid(frequencies, frequencies, indexing="ij"))
     waves = np.fft.ifft2(np.fft.fft2(noise) * weight(grid)).real
+    waves -= waves.mean()
     relief: Relief = (waves / (3 * waves.std())).astype(np.float32)
     return relief
 

@@ -1,7 +1,7 @@
 """The world that cameras see: a texture of the ground, what stands around it, and its colours."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import NamedTuple, TypedDict
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from libs.common.deepracer.number_lists import Rgb
+from libs.common.deepracer.short_lists import Rgb
 from libs.common.deepracer.world_spec import LightSpec, WorldSpec
 from libs.common.tracks import Track
 from services.simulator.surroundings import FACE_COLUMNS, build_faces
@@ -25,7 +25,7 @@ VIEW_RANGE_M = 6.0
 FINEST_TEXELS_PER_M = 100.0
 FINEST_PICTURE_TEXELS_PER_M = 200.0
 MAX_TEXELS = 2**24  # 16 MB a world
-STRIP_ROWS = 256  # of a texture that are coloured at once: a bound on memory
+STRIP_ROWS = 256  # of a texture that are drawn at once: a bound on memory
 
 BODY_PAINTS: tuple[Rgb, ...] = (
     (176, 132, 84),  # cardboard, for boxes
@@ -73,20 +73,23 @@ def grey_of(colour: Rgb) -> int:
 
 def draw_world(track: Track, spec: WorldSpec | None = None, seed: int = 0) -> World:
     """The grey world of a track; the same for the same seed."""
-    return _draw(track, spec or WorldSpec(), seed, FINEST_TEXELS_PER_M, (grey_of,))[0]
+    frame = _lay_out(track, FINEST_TEXELS_PER_M)
+    return _draw(track, spec or WorldSpec(), seed, frame, 1, (grey_of,))[0]
 
 
 def draw_colour_worlds(track: Track, spec: WorldSpec, seed: int = 0) -> tuple[World, ...]:
-    """Red, green and blue of a track's world, finer than the grey one."""
+    """Red, green and blue of a track's world, finer than the grey one and with smooth edges."""
     parts: tuple[Tone, ...] = tuple(map(itemgetter, range(3)))
-    return _draw(track, spec, seed, FINEST_PICTURE_TEXELS_PER_M, parts)
+    frame = _lay_out(track, FINEST_PICTURE_TEXELS_PER_M)
+    return _draw(track, spec, seed, frame, 2, parts)
 
 
 def draw_labels(track: Track, spec: WorldSpec) -> World:
     """A world whose pixels are labels: `FIELD`, `ROAD`, `DASH`, `BORDER`; the sky is `FIELD`."""
-    labels, frame = _lay_out(track, spec, FINEST_TEXELS_PER_M)
+    frame = _lay_out(track, FINEST_TEXELS_PER_M)
+    strips = [labels for _, labels in _paint_strips(track, spec, frame, 1)]
     return World(
-        texture=labels.ravel(),
+        texture=np.concatenate(strips).ravel(),
         **frame,
         sky=FIELD,
         far=FIELD,
@@ -98,13 +101,21 @@ def draw_labels(track: Track, spec: WorldSpec) -> World:
 
 
 def _draw(
-    track: Track, spec: WorldSpec, seed: int, finest: float, tones: tuple[Tone, ...]
+    track: Track, spec: WorldSpec, seed: int, frame: "Frame", finer: int, tones: tuple[Tone, ...]
 ) -> tuple[World, ...]:
-    labels, frame = _lay_out(track, spec, finest)
+    """One world for each tone; a texel is the mean of `finer` × `finer`."""
     light = spec.light
+    sides = 2 ** frame["height_log2"], 2 ** frame["width_log2"]
+    textures = [np.empty(sides, np.uint8) for _ in tones]
+    for rows, labels in _paint_strips(track, spec, frame, finer):
+        relief = _lay_relief(labels, rows.start * finer, frame["texels_per_m"] * finer, spec, seed)
+        for texture, tone in zip(textures, tones, strict=True):
+            greys = np.array([tone(colour) for colour in ground_colours(spec)], np.int16)[labels]
+            greys += relief
+            texture[rows] = shrink(np.clip(greys, 0, 255).astype(np.uint8), finer)
     return tuple(
         World(
-            texture=_colour_ground(labels, frame["texels_per_m"], spec, seed, tone),
+            texture=texture.ravel(),
             **frame,
             sky=tone(spec.sky_colour),
             far=round(FAR_SHADE * tone(ground_colours(spec)[FIELD])),
@@ -113,7 +124,7 @@ def _draw(
             light_x=math.cos(light.direction_rad),
             light_y=math.sin(light.direction_rad),
         )
-        for tone in tones
+        for texture, tone in zip(textures, tones, strict=True)
     )
 
 
@@ -127,17 +138,31 @@ class Frame(TypedDict):
     y_min_m: float
 
 
-def _lay_out(track: Track, spec: WorldSpec, finest: float) -> tuple[NDArray[np.uint8], Frame]:
-    """What every texel shows, (height, width), and where the texels lie."""
+def _lay_out(track: Track, finest: float) -> Frame:
     x_min, y_min, x_max, y_max = track.bounds_m
     extent_m = (x_max - x_min + VIEW_RANGE_M, y_max - y_min + VIEW_RANGE_M)
     scale, (width, height) = _choose_resolution(*extent_m, finest)
-    # Half of the margin on each side; the rest of the texture wraps around behind it.
-    x_min, y_min = x_min - VIEW_RANGE_M / 2, y_min - VIEW_RANGE_M / 2
-    labels = Painter((x_min, y_min), scale, (2**width, 2**height)).paint(track, spec)
-    return labels, Frame(
-        width_log2=width, height_log2=height, texels_per_m=scale, x_min_m=x_min, y_min_m=y_min
+    return Frame(
+        width_log2=width,
+        height_log2=height,
+        texels_per_m=scale,
+        # Half of the margin on each side; the rest of the texture wraps around behind it.
+        x_min_m=x_min - VIEW_RANGE_M / 2,
+        y_min_m=y_min - VIEW_RANGE_M / 2,
     )
+
+
+def _paint_strips(
+    track: Track, spec: WorldSpec, frame: Frame, finer: int
+) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+    """What texels show, `finer` times as fine, in strips of rows: a bound on memory."""
+    painter, scale = Painter(track, spec), frame["texels_per_m"]
+    width, height = 2 ** frame["width_log2"], 2 ** frame["height_log2"]
+    for top in range(0, height, STRIP_ROWS):
+        rows = slice(top, min(top + STRIP_ROWS, height))
+        corner_m = frame["x_min_m"], frame["y_min_m"] + top / scale
+        size = width * finer, (rows.stop - top) * finer
+        yield rows, painter.paint(corner_m, scale * finer, size)
 
 
 def _choose_resolution(
@@ -179,82 +204,76 @@ def lit(colour: Rgb, light: LightSpec) -> Rgb:
     return red, green, blue
 
 
-def _colour_ground(
-    ground: NDArray[np.uint8], scale: float, spec: WorldSpec, seed: int, tone: Tone
-) -> NDArray[np.uint8]:
-    """The flat texture of one channel; in strips, which keeps memory low."""
-    base = np.array([tone(colour) for colour in ground_colours(spec)], np.int16)
-    texture = np.empty_like(ground)
-    columns = _tile_texels(ground.shape[1], scale)
-    rows = _tile_texels(ground.shape[0], scale)
-    reliefs = ((FIELD, tile(spec.field, seed)), (ROAD, tile(spec.road, seed)))
-    for top in range(0, len(ground), STRIP_ROWS):
-        strip = slice(top, top + STRIP_ROWS)
-        greys = base[ground[strip]]
-        for material, relief in reliefs:
-            laid = relief[rows[strip, None], columns]
-            np.add(greys, laid, out=greys, where=ground[strip] == material)
-        texture[strip] = np.clip(greys, 0, 255)
-    return texture.ravel()
+def _lay_relief(
+    labels: NDArray[np.uint8], first_row: int, scale: float, spec: WorldSpec, seed: int
+) -> NDArray[np.int16]:
+    """Greys that the materials add to their colours, for a strip of labels."""
+    columns = _tile_texels(0, labels.shape[1], scale)
+    rows = _tile_texels(first_row, labels.shape[0], scale)[:, None]
+    relief = np.zeros(labels.shape, np.int16)
+    for label, name in ((FIELD, spec.field), (ROAD, spec.road)):
+        np.copyto(relief, tile(name, seed)[rows, columns], where=labels == label)
+    return relief
 
 
-def _tile_texels(count: int, scale: float) -> NDArray[np.intp]:
+def _tile_texels(first: int, count: int, scale: float) -> NDArray[np.intp]:
     """Which texel of a tile each of `count` texels of the ground repeats."""
-    return (np.arange(count) * (TILE_TEXELS_PER_M / scale)).astype(np.intp) % TILE_TEXELS
+    places = (np.arange(first, first + count) * (TILE_TEXELS_PER_M / scale)).astype(np.intp)
+    return places % TILE_TEXELS
+
+
+def shrink(image: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+    """Means of squares of `times` × `times` pixels of a (height, width) image."""
+    if times == 1:
+        return image
+    rows = image[0::times].astype(np.uint16)
+    for row in range(1, times):
+        rows += image[row::times]
+    sums = rows[:, 0::times].astype(np.uint32)
+    for column in range(1, times):
+        sums += rows[:, column::times]
+    half = times * times // 2
+    return ((sums + half) // (times * times)).astype(np.uint8)
 
 
 class Painter:
-    """Draws in metres onto a map of what texels show."""
+    """Draws the ground of a track, in metres, onto maps of what texels show."""
 
-    def __init__(
-        self, corner_m: tuple[float, float], texels_per_m: float, size: tuple[int, int]
-    ) -> None:
-        self._corner_m = np.array(corner_m)
-        self._scale = texels_per_m
-        self._size = size
-
-    def paint(self, track: Track, spec: WorldSpec) -> NDArray[np.uint8]:
-        """(height, width) map of the whole scene."""
-        image = Image.fromarray(self._draw_road(track).astype(np.uint8))  # 0 is FIELD, 1 is ROAD
-        if spec.dash_width_m > 0:
-            self._draw_dashes(track, image, spec)
-        if spec.border_width_m > 0:
-            for border in (track.inner, track.outer):
-                line = shift_border(border, track, spec.border_shift_m)
-                self._draw_border(image, line, track.closed, spec)
-        return np.asarray(image)
-
-    def _draw_road(self, track: Track) -> NDArray[np.bool_]:
-        """Mask of the texels between the borders."""
-        mask = Image.new("1", self._size)
-        canvas = ImageDraw.Draw(mask)
+    def __init__(self, track: Track, spec: WorldSpec) -> None:
+        self._closed = track.closed
+        self._road = [track.outer, track.inner]
         if not track.closed:
-            canvas.polygon(self._texels(np.vstack((track.inner, track.outer[::-1]))), fill=1)
-            return np.asarray(mask)
-        canvas.polygon(self._texels(track.outer), fill=1)
-        hole = Image.new("1", self._size)
-        ImageDraw.Draw(hole).polygon(self._texels(track.inner), fill=1)
-        road: NDArray[np.bool_] = np.asarray(mask) ^ np.asarray(hole)
-        return road
+            self._road = [np.vstack((track.inner, track.outer[::-1]))]
+        self._dashes = dash_outlines(track, spec) if spec.dash_width_m > 0 else []
+        self._border_width_m = spec.border_width_m
+        self._borders = [
+            shift_border(border, track, spec.border_shift_m)
+            for border in (track.inner, track.outer)
+            if spec.border_width_m > 0
+        ]
 
-    def _draw_dashes(self, track: Track, image: Image.Image, spec: WorldSpec) -> None:
+    def paint(
+        self, corner_m: tuple[float, float], scale: float, size: tuple[int, int]
+    ) -> NDArray[np.uint8]:
+        """(height, width) map of a rectangle that begins at a corner, at so many texels a metre."""
+
+        def texels(points: NDArray[np.float64]) -> list[tuple[float, float]]:
+            """Image coordinates; Pillow's pixel centres lie at whole numbers."""
+            places = (points - np.array(corner_m)) * scale - 0.5
+            return [(float(x), float(y)) for x, y in places]
+
+        image = Image.new("L", size, FIELD)
         canvas = ImageDraw.Draw(image)
-        for outline in dash_outlines(track, spec):
-            canvas.polygon(self._texels(outline), fill=DASH)
-
-    def _draw_border(
-        self, image: Image.Image, border: NDArray[np.float64], closed: bool, spec: WorldSpec
-    ) -> None:
-        """A line; two points more than the lap has, so that its ends join."""
-        points = np.vstack((border, border[:2])) if closed else border
-        width = max(1, round(spec.border_width_m * self._scale))
-        canvas = ImageDraw.Draw(image)
-        canvas.line(self._texels(points), fill=BORDER, width=width, joint="curve")
-
-    def _texels(self, points: NDArray[np.float64]) -> list[tuple[float, float]]:
-        """Image coordinates; Pillow's pixel centres lie at whole numbers."""
-        texels = (points - self._corner_m) * self._scale - 0.5
-        return [(float(x), float(y)) for x, y in texels]
+        for outline, label in zip(self._road, (ROAD, FIELD), strict=False):
+            canvas.polygon(texels(outline), fill=label)
+        for outline in self._dashes:
+            canvas.polygon(texels(outline), fill=DASH)
+        width = max(1, round(self._border_width_m * scale))
+        for border in self._borders:
+            # Two points more than the lap has, so that its ends join.
+            line = np.vstack((border, border[:2])) if self._closed else border
+            canvas.line(texels(line), fill=BORDER, width=width, joint="curve")
+        return np.asarray(image)
 
 
 def dash_outlines(track: Track, spec: WorldSpec) -> list[NDArray[np.float64]]:

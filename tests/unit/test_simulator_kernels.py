@@ -8,7 +8,7 @@ import numpy as np
 
 from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.tracks import load_built_in
-from services.simulator.camera import render_car, render_cars
+from services.simulator.camera import render_car, render_views
 from services.simulator.course import measure_car, measure_cars
 from services.simulator.rules import judge_cars
 from services.simulator.time_trial import TimeTrial
@@ -66,7 +66,7 @@ def test_compiled_kernels_equal_plain_python(tmp_path: Path) -> None:
 
 def test_warming_up_compiles_every_kernel_that_a_rollout_calls() -> None:
     warm_up()
-    called = (drive_cars, measure_cars, measure_car, judge_cars, render_cars, render_car)
+    called = (drive_cars, measure_cars, measure_car, judge_cars, render_views, render_car)
     for kernel in called:
         assert kernel.signatures, kernel.__name__
     before = [len(kernel.signatures) for kernel in called]

@@ -5,11 +5,9 @@ Section `randomisation:` of run.yaml. Each key is a range, `[from, to]`, of whic
 every car draws a value of its own; a key that is not there is off.
 """
 
-from typing import Annotated
+from typing import Annotated, get_args
 
-from pydantic import Field
-
-from libs.common.deepracer.number_lists import Span, distinct, within
+from libs.common.deepracer.short_lists import Span, some_of, within
 from libs.common.deepracer.strict import Strict
 from libs.common.deepracer.world_spec import TextureName
 
@@ -30,7 +28,7 @@ class RandomisationSpec(Strict):
     noise: Annotated[Span, within(0, 64)] | None = None  # greys, standard deviation
     blur: Annotated[Span, within(0, 1)] | None = None  # share of the neighbours' mean
     textures: Annotated[
-        tuple[TextureName, ...], Field(max_length=MAX_TEXTURES), distinct("texture")
+        tuple[TextureName, ...], some_of(get_args(TextureName), MAX_TEXTURES)
     ] = ()  # of the road; () is the world's own
 
     # How the camera sits, added to where it is.

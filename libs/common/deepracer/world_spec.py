@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from libs.common.deepracer.checked import Findings
-from libs.common.deepracer.number_lists import Colour, Rgb
 from libs.common.deepracer.problems import MANY
+from libs.common.deepracer.short_lists import Colour, Rgb
 from libs.common.deepracer.strict import Strict
 
 __all__ = ["LOOKS", "LightSpec", "Rgb", "TextureName", "WorldSpec"]

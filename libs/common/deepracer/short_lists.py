@@ -1,9 +1,8 @@
-"""Short lists of numbers in files that people write: ranges and colours."""
+"""Short lists in files that people write: ranges, colours and choices of several."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from libs.common.deepracer.checked import quote
@@ -52,13 +51,16 @@ Colour = Annotated[Rgb, BeforeValidator(_check_colour)]
 """The type of a colour that a person writes."""
 
 
-def distinct(what: str) -> AfterValidator:
-    """A list in which nothing is there twice."""
+def some_of(choices: tuple[str, ...], most: int) -> BeforeValidator:
+    """What a list of names has to keep to: at most so many of the choices, each once."""
+    accepted = f"a list of at most {most} of {', '.join(choices)}, each once"
 
-    def check(value: tuple[Any, ...]) -> tuple[Any, ...]:
-        if len(set(value)) < len(value):
-            raise _refuse(list(value), f"each {what} once")
-        return value
+    def check(value: Any) -> Any:
+        names = value if isinstance(value, list | tuple) else None
+        if names is None or len(names) > most or not all(name in choices for name in names):
+            raise _refuse(value, accepted)
+        if len(set(names)) < len(names):
+            raise _refuse(value, accepted)
+        return tuple(names)
 
-    typed: Callable[[tuple[Any, ...]], tuple[Any, ...]] = check
-    return AfterValidator(typed)
+    return BeforeValidator(check)
