@@ -46,6 +46,8 @@ SEARCH_STEP_M = 0.08
 SEARCH_OFFSETS = np.linspace(-0.45, 0.45, 10)  # shares of the road's width
 SEARCH_TURNS_RAD = np.radians(np.arange(-44, 45, 4))
 CANDIDATES = 8
+THIN_EDGES = 250  # of each kind, for a first, rough fit
+FINALISTS = 2
 
 Pose = NDArray[np.float64]
 """x, y of the model's origin in metres and the heading in radians."""
@@ -107,12 +109,18 @@ def fit_still(
     ]
     found.sort(key=lambda candidate: -candidate[0])
     seen, camera = edges_of(labels), make_camera(WIDTH, HEIGHT, mount)
-    refined = []
-    for _, name, start in found[:CANDIDATES]:
-        lines = sample_lines(tracks[name], spec)
-        pose, cost = refine_pose(seen, lines, camera, start)
-        refined.append((cost, name, pose))
-    _, name, pose = min(refined, key=lambda candidate: candidate[0])
+    lines = {name: sample_lines(tracks[name], spec) for _, name, _ in found[:CANDIDATES]}
+    thin = {kind: edges[:: 1 + len(edges) // THIN_EDGES] for kind, edges in seen.items()}
+    roughly = [
+        (name, *refine_pose(thin, lines[name], camera, start, (0.08, 0.04)))
+        for _, name, start in found[:CANDIDATES]
+    ]
+    roughly.sort(key=lambda candidate: candidate[2])
+    finely = [
+        (name, *refine_pose(seen, lines[name], camera, start, (0.03, 0.01)))
+        for name, start, _ in roughly[:FINALISTS]
+    ]
+    name, pose, _ = min(finely, key=lambda candidate: candidate[2])
     return compare(still, tracks[name], pose, mount, spec)
 
 
@@ -166,19 +174,22 @@ def _best_apart(scores: NDArray[np.float64], poses: Pose) -> list[tuple[float, P
     return best
 
 
-def refine_pose(seen: Lines, lines: Lines, camera: Camera, start: Pose) -> tuple[Pose, float]:
+def refine_pose(
+    seen: Lines, lines: Lines, camera: Camera, start: Pose, reaches_m: tuple[float, ...]
+) -> tuple[Pose, float]:
     """
     Move a pose until a track's lines lie on the edges that are seen.
 
     Args:
         seen: edges in the still, columns and rows of pixels by kind.
         lines: the track's, on the ground, by kind.
+        reaches_m: how far each new search begins around the best pose so far.
 
     Returns:
         The pose, and the mean distance that is left in pixels.
     """
     pose, cost = start, math.inf
-    for reach in (0.08, 0.04, 0.02):
+    for reach in reaches_m:
         corners = pose + np.vstack((np.zeros(3), np.diag((reach, -reach, reach * 0.6))))
         found = minimize(
             lambda values: _misfit(seen, lines, camera, values),
