@@ -41,6 +41,7 @@ CAPPED_PX = 12.0  # an edge that is farther away counts as much
 BATCH = 4096
 NOTHING = 255  # label of what is no ground
 EDGE_PX = 2.5  # how far the colours of both sides mix
+EDGE_COLOUR = (255, 0, 255)
 
 SEARCH_STEP_M = 0.08
 SEARCH_OFFSETS = np.linspace(-0.45, 0.45, 10)  # shares of the road's width
@@ -250,6 +251,15 @@ def compare(
         error_px=_median(np.concatenate((borders, dashes))),
         picture=picture,
     )
+
+
+def overlay(still: NDArray[np.uint8], picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Our picture with the still's edges drawn over it, (480, 640, 3)."""
+    drawn = picture.copy()
+    for edges in edges_of(label_picture(still)).values():
+        columns, rows = np.floor(edges - 0.5).astype(np.intp).T
+        drawn[rows, columns] = EDGE_COLOUR
+    return drawn
 
 
 def _distances(seen: NDArray[np.float64], drawn: NDArray[np.float64] | None) -> NDArray[np.float64]:

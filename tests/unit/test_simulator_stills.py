@@ -63,4 +63,4 @@ def test_the_verb_finds_the_pose_of_our_own_picture_again(tmp_path: Path) -> Non
     assert document["error_px"] <= 0.5
     assert np.hypot(document["x_m"] - x_m, document["y_m"] - y_m) < 0.05
     with Image.open(pair) as picture:
-        assert picture.size == (1280, 480)
+        assert picture.size == (1920, 480)

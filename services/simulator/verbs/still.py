@@ -25,7 +25,8 @@ def still(
         typer.Option(help="A built-in track, a .npy file, or a folder of them; may be repeated."),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="Write both pictures side by side to this PNG.")
+        Path | None,
+        typer.Option(help="Write the still, ours, and ours with its edges to this PNG."),
     ] = None,
     fov_rad: Annotated[
         float | None,
@@ -34,9 +35,9 @@ def still(
     as_json: AsJson = False,
 ) -> None:
     """Fit the pose of a championship still and measure how far the edges are apart."""
-    fit, pair = _fit(picture, track, fov_rad)
+    fit, pictures = _fit(picture, track, fov_rad)
     if output is not None:
-        _save(pair, output)
+        _save(pictures, output)
     facts = {key: value for key, value in fit._asdict().items() if key != "picture"}
     if as_json:
         show_document(facts)
@@ -47,17 +48,17 @@ def still(
 def _fit(
     file: Path, tracks: list[str], fov_rad: float | None
 ) -> tuple["StillFit", "NDArray[np.uint8]"]:
-    """The fit, and the still beside our picture."""
+    """The fit; and the still, our picture, and ours with the still's edges side by side."""
     import numpy as np
 
-    from services.simulator.stills import STILL_FOV_RAD, fit_still
+    from services.simulator.stills import STILL_FOV_RAD, fit_still, overlay
 
     if fov_rad is not None and not 0.3 <= fov_rad <= 2.5:
         raise WrongUsage(f"--fov-rad: got {fov_rad}; accepted: a number from 0.3 to 2.5")
     loaded = {track.name: track for name in tracks for track in _load_tracks(name)}
     photo = _read(file)
     fit = fit_still(photo, loaded, fov_rad or STILL_FOV_RAD)
-    return fit, np.hstack((photo, fit.picture))
+    return fit, np.hstack((photo, fit.picture, overlay(photo, fit.picture)))
 
 
 def _read(file: Path) -> "NDArray[np.uint8]":
@@ -92,10 +93,10 @@ def _load_tracks(name: str) -> "list[Track]":
     return [load_built_in(name)]
 
 
-def _save(pair: "NDArray[np.uint8]", output: Path) -> None:
+def _save(pictures: "NDArray[np.uint8]", output: Path) -> None:
     from PIL import Image
 
     try:
-        Image.fromarray(pair).save(output)
+        Image.fromarray(pictures).save(output)
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{output} can't be written: {error}") from error
