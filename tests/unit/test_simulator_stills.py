@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 from libs.common.errors import InvalidInput
 from libs.common.tracks import load_built_in, parse_npy
 from services.simulator import stills
-from services.simulator.camera import Mount
 from services.simulator.pictures import Pictures
 from services.simulator.vehicle import CAR
 from services.simulator.verbs import app
@@ -53,9 +52,10 @@ def test_the_verb_finds_the_pose_of_our_own_picture_again(tmp_path: Path) -> Non
     (x_m, y_m), heading_rad = track.points_at(2.0)[0], track.headings_at(2.0)[0]
     car = np.zeros(1, CAR)
     car["x_m"], car["y_m"], car["heading_rad"] = x_m, y_m, heading_rad
-    mount = Mount(horizontal_fov_rad=stills.STILL_FOV_RAD)
     file, pair = tmp_path / "still.png", tmp_path / "pair.png"
-    Image.fromarray(Pictures(track, stills.LOOK).draw(car, 640, 480, mount=mount)).save(file)
+    Image.fromarray(
+        Pictures(track, stills.LOOK).draw(car, 640, 480, mount=stills.STILL_MOUNT)
+    ).save(file)
     arguments = ["still", str(file), "--track", "loop", "--json", "--output", str(pair)]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     document = json.loads(result.stdout)

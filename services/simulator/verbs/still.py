@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from libs.cli.output import AsJson, WrongUsage, show_document, show_facts
+from libs.cli.output import AsJson, show_document, show_facts
 from libs.common.errors import InvalidInput
 from services.simulator.verbs import app
 
@@ -28,14 +28,13 @@ def still(
         Path | None,
         typer.Option(help="Write the still, ours, and ours with its edges to this PNG."),
     ] = None,
-    fov_rad: Annotated[
-        float | None,
-        typer.Option(help="Horizontal field of view; by default that of the published stills."),
-    ] = None,
+    reference_camera: Annotated[
+        bool, typer.Option(help="The robot description's camera, not that of the stills.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit the pose of a championship still and measure how far the edges are apart."""
-    fit, pictures = _fit(picture, track, fov_rad)
+    fit, pictures = _fit(picture, track, reference_camera)
     if output is not None:
         _save(pictures, output)
     facts = {key: value for key, value in fit._asdict().items() if key != "picture"}
@@ -46,18 +45,18 @@ def still(
 
 
 def _fit(
-    file: Path, tracks: list[str], fov_rad: float | None
+    file: Path, tracks: list[str], reference_camera: bool
 ) -> tuple["StillFit", "NDArray[np.uint8]"]:
     """The fit; and the still, our picture, and ours with the still's edges side by side."""
     import numpy as np
 
-    from services.simulator.stills import STILL_FOV_RAD, fit_still, overlay
+    from services.simulator.camera import Mount
+    from services.simulator.stills import STILL_MOUNT, fit_still, overlay
 
-    if fov_rad is not None and not 0.3 <= fov_rad <= 2.5:
-        raise WrongUsage(f"--fov-rad: got {fov_rad}; accepted: a number from 0.3 to 2.5")
     loaded = {track.name: track for name in tracks for track in _load_tracks(name)}
     photo = _read(file)
-    fit = fit_still(photo, loaded, fov_rad or STILL_FOV_RAD)
+    mount = Mount() if reference_camera else STILL_MOUNT
+    fit = fit_still(photo, loaded, mount)
     return fit, np.hstack((photo, fit.picture, overlay(photo, fit.picture)))
 
 
