@@ -7,7 +7,7 @@ that look at the camera.
 """
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numba
 import numpy as np
@@ -27,44 +27,24 @@ CABIN_LENGTH = 0.55
 CABIN_WIDTH = 0.75
 CABIN_SHADE = 0.5
 
-# How bright faces are: turned away from the light, and facing it.
-LEAST_SHADE = 0.5
-TOP_SHADE = 1.0
+# How bright the sides of bodies are; their tops are as bright as their paint.
+DARK_SIDE = 0.5
+LIT_SIDE = 0.9
 
 
-@numba.njit(cache=True, nogil=True)
-def draw_faces(car: np.void, world: World, camera: "Camera", image: NDArray[np.uint8]) -> None:
-    """The world's surroundings, into `image` (height, width)."""
-    eye = look_from(car, camera)
-    corners = np.empty((4, 3))
-    outline = np.empty((5, 2))
-    for index in range(len(world.faces)):
-        face = world.faces[index]
-        _set_upright(corners, face[0], face[1], face[2], face[3], 0.0, face[4])
-        _fill(image, camera, eye, corners, outline, int(face[5]))
+class Easel(NamedTuple):
+    """A picture that is being drawn, and from where."""
 
-
-@numba.njit(cache=True, nogil=True)
-def draw_bodies(
-    car: np.void,
-    world: World,
-    camera: "Camera",
-    image: NDArray[np.uint8],
-    bodies: Bodies,
-    own: int,
-) -> None:
-    """The bodies (k,) of a car's arena but its `own`, the farthest first."""
-    eye = look_from(car, camera)
-    distances = np.full(len(bodies), -1.0)
-    for index in range(len(bodies)):
-        if bodies[index]["kind"] != NOTHING and index != own:
-            distances[index] = _distance(bodies[index], eye[0], eye[1])
-    for _ in range(len(bodies)):
-        index = int(np.argmax(distances))
-        if distances[index] < 0:
-            break
-        distances[index] = -1.0
-        draw_body(bodies[index], world, camera, image, eye)
+    image: NDArray[np.uint8]  # (height, width)
+    camera: "Camera"
+    x_m: float  # of the camera
+    y_m: float
+    cosine: float  # of the way it looks
+    sine: float
+    pitch_cosine: float
+    pitch_sine: float
+    corners: NDArray[np.float64]  # (4, 3) of the face in hand, in the world
+    outline: NDArray[np.float64]  # (5, 2) of it in the picture
 
 
 @numba.njit(cache=True, nogil=True)
@@ -78,91 +58,121 @@ def look_from(car: np.void, camera: "Camera") -> tuple[float, float, float, floa
 
 
 @numba.njit(cache=True, nogil=True)
-def _distance(body: np.void, x_m: float, y_m: float) -> float:
-    """From a point to the nearest one of a body's rectangle."""
+def _set_up(car: np.void, camera: "Camera", image: NDArray[np.uint8]) -> Easel:
+    x_m, y_m, cosine, sine = look_from(car, camera)
+    tilt_cosine, tilt_sine = math.cos(camera.pitch_rad), math.sin(camera.pitch_rad)
+    corners, outline = np.empty((4, 3)), np.empty((5, 2))
+    return Easel(image, camera, x_m, y_m, cosine, sine, tilt_cosine, tilt_sine, corners, outline)
+
+
+@numba.njit(cache=True, nogil=True)
+def draw_faces(car: np.void, world: World, camera: "Camera", image: NDArray[np.uint8]) -> None:
+    """The world's surroundings, into `image` (height, width)."""
+    easel = _set_up(car, camera, image)
+    for index in range(len(world.faces)):
+        face = world.faces[index]
+        _set_upright(easel.corners, face[0], face[1], face[2], face[3], 0.0, face[4])
+        _fill(easel, int(face[5]))
+
+
+@numba.njit(cache=True, nogil=True)
+def draw_bodies(
+    car: np.void,
+    world: World,
+    camera: "Camera",
+    image: NDArray[np.uint8],
+    bodies: Bodies,
+    own: int,
+) -> None:
+    """The bodies (k,) of a car's arena but its `own`, the farthest first."""
+    easel = _set_up(car, camera, image)
+    distances = np.full(len(bodies), -1.0)
+    for index in range(len(bodies)):
+        body = bodies[index]
+        if body["kind"] != NOTHING and index != own and _reach_ahead(body, easel) > 0:
+            distances[index] = _distance(body, easel)
+    for _ in range(len(bodies)):
+        index = int(np.argmax(distances))
+        if distances[index] < 0:
+            break
+        distances[index] = -1.0
+        _draw_body(bodies[index], world, easel)
+
+
+@numba.njit(cache=True, nogil=True)
+def _reach_ahead(body: np.void, easel: Easel) -> float:
+    """How far any of a body may be ahead of the camera."""
+    ahead = (body["x_m"] - easel.x_m) * easel.cosine + (body["y_m"] - easel.y_m) * easel.sine
+    return float(ahead + (body["length_m"] + body["width_m"] + body["height_m"]) / 2)
+
+
+@numba.njit(cache=True, nogil=True)
+def _distance(body: np.void, easel: Easel) -> float:
+    """From the camera to the nearest point of a body's rectangle."""
     cosine, sine = math.cos(body["heading_rad"]), math.sin(body["heading_rad"])
-    right, up = x_m - body["x_m"], y_m - body["y_m"]
+    right, up = easel.x_m - body["x_m"], easel.y_m - body["y_m"]
     along = abs(cosine * right + sine * up) - body["length_m"] / 2
     across = abs(cosine * up - sine * right) - body["width_m"] / 2
     return math.hypot(max(along, 0.0), max(across, 0.0))
 
 
 @numba.njit(cache=True, nogil=True)
-def draw_body(
-    body: np.void,
-    world: World,
-    camera: "Camera",
-    image: NDArray[np.uint8],
-    eye: tuple[float, float, float, float],
-) -> None:
+def _draw_body(body: np.void, world: World, easel: Easel) -> None:
     """One body: a box, or the two blocks of a car, the one that may hide the other last."""
     tone = float(world.paints[body["paint"] % len(world.paints)])
-    length, width, height = body["length_m"], body["width_m"], body["height_m"]
+    height = body["height_m"]
     if body["kind"] != CAR_BODY:
-        _draw_block(body, length, width, 0.0, height, tone, world, camera, image, eye)
+        _draw_block(body, 1.0, 1.0, 0.0, height, tone, world, easel)
         return
     hull_m = HULL_HEIGHT * height
     for part in range(2):
-        if (part == 0) == (camera.height_m > hull_m):
-            _draw_block(body, length, width, 0.0, hull_m, tone, world, camera, image, eye)
+        if (part == 0) == (easel.camera.height_m > hull_m):
+            _draw_block(body, 1.0, 1.0, 0.0, hull_m, tone, world, easel)
         else:
-            _draw_block(
-                body,
-                CABIN_LENGTH * length,
-                CABIN_WIDTH * width,
-                hull_m,
-                height,
-                tone * CABIN_SHADE,
-                world,
-                camera,
-                image,
-                eye,
-            )
+            shade = tone * CABIN_SHADE
+            _draw_block(body, CABIN_LENGTH, CABIN_WIDTH, hull_m, height, shade, world, easel)
 
 
 @numba.njit(cache=True, nogil=True)
 def _draw_block(
     body: np.void,
-    length_m: float,
-    width_m: float,
+    length: float,
+    width: float,
     low_m: float,
     high_m: float,
     tone: float,
     world: World,
-    camera: "Camera",
-    image: NDArray[np.uint8],
-    eye: tuple[float, float, float, float],
+    easel: Easel,
 ) -> None:
-    """The faces of an upright block that look at the camera; none if it is inside."""
+    """
+    The faces of an upright block that look at the camera; none if it is inside.
+
+    `length` and `width` are shares of the body's.
+    """
     cosine, sine = math.cos(body["heading_rad"]), math.sin(body["heading_rad"])
-    ahead_x, ahead_y = cosine * length_m / 2, sine * length_m / 2
-    left_x, left_y = -sine * width_m / 2, cosine * width_m / 2
-    corners = np.empty((4, 3))
-    outline = np.empty((5, 2))
+    halves = (length * body["length_m"] / 2, width * body["width_m"] / 2)
     for side in range(4):
-        # The normals of the four sides: ahead, left, behind, right.
+        # Ahead, left, behind, right.
         normal_x = (cosine, -sine, -cosine, sine)[side]
         normal_y = (sine, cosine, -sine, -cosine)[side]
-        middle_x = body["x_m"] + (ahead_x, left_x, -ahead_x, -left_x)[side]
-        middle_y = body["y_m"] + (ahead_y, left_y, -ahead_y, -left_y)[side]
-        if (eye[0] - middle_x) * normal_x + (eye[1] - middle_y) * normal_y <= 0:
+        away_m, half_m = halves[side % 2], halves[(side + 1) % 2]
+        middle_x, middle_y = body["x_m"] + normal_x * away_m, body["y_m"] + normal_y * away_m
+        if (easel.x_m - middle_x) * normal_x + (easel.y_m - middle_y) * normal_y <= 0:
             continue
-        half_x = (left_x, ahead_x, left_x, ahead_x)[side]
-        half_y = (left_y, ahead_y, left_y, ahead_y)[side]
+        half_x, half_y = -normal_y * half_m, normal_x * half_m
         begin_x, begin_y = middle_x - half_x, middle_y - half_y
         end_x, end_y = middle_x + half_x, middle_y + half_y
-        _set_upright(corners, begin_x, begin_y, end_x, end_y, low_m, high_m)
+        _set_upright(easel.corners, begin_x, begin_y, end_x, end_y, low_m, high_m)
         facing = max(normal_x * world.light_x + normal_y * world.light_y, 0.0)
-        shade = LEAST_SHADE + (TOP_SHADE - LEAST_SHADE) * 0.8 * facing
-        _fill(image, camera, eye, corners, outline, int(tone * shade))
-    if camera.height_m > high_m:
+        _fill(easel, int(tone * (DARK_SIDE + (LIT_SIDE - DARK_SIDE) * facing)))
+    if easel.camera.height_m > high_m:
         for corner in range(4):
-            ahead = (1.0, 1.0, -1.0, -1.0)[corner]
-            left = (1.0, -1.0, -1.0, 1.0)[corner]
-            corners[corner, 0] = body["x_m"] + ahead * ahead_x + left * left_x
-            corners[corner, 1] = body["y_m"] + ahead * ahead_y + left * left_y
-            corners[corner, 2] = high_m
-        _fill(image, camera, eye, corners, outline, int(tone * TOP_SHADE))
+            ahead = halves[0] if corner < 2 else -halves[0]
+            left = halves[1] if corner == 0 or corner == 3 else -halves[1]
+            easel.corners[corner, 0] = body["x_m"] + ahead * cosine - left * sine
+            easel.corners[corner, 1] = body["y_m"] + ahead * sine + left * cosine
+            easel.corners[corner, 2] = high_m
+        _fill(easel, int(tone))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -184,18 +194,12 @@ def _set_upright(
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(
-    image: NDArray[np.uint8],
-    camera: "Camera",
-    eye: tuple[float, float, float, float],
-    corners: NDArray[np.float64],
-    outline: NDArray[np.float64],
-    tone: int,
-) -> None:
-    """Fill the picture of a flat four-cornered face (4, 3); `outline` (5, 2) is working space."""
-    count = _project(camera, eye, corners, outline)
+def _fill(easel: Easel, tone: int) -> None:
+    """Fill the picture of the flat face in hand."""
+    count = _project(easel)
     if count < 3:
         return
+    outline, camera = easel.outline, easel.camera
     top, bottom = outline[0, 1], outline[0, 1]
     for corner in range(1, count):
         top, bottom = min(top, outline[corner, 1]), max(bottom, outline[corner, 1])
@@ -205,68 +209,50 @@ def _fill(
         left, right = _cut(outline, count, float(row))
         begin = max(int(math.ceil(left)), 0)
         end = min(int(math.floor(right)), camera.width - 1)
-        for column in range(begin, end + 1):
-            image[row, column] = tone
+        if begin <= end:
+            easel.image[row, begin : end + 1] = tone
 
 
 @numba.njit(cache=True, nogil=True)
-def _project(
-    camera: "Camera",
-    eye: tuple[float, float, float, float],
-    corners: NDArray[np.float64],
-    outline: NDArray[np.float64],
-) -> int:
+def _project(easel: Easel) -> int:
     """
-    The outline of a face in the picture, as columns and rows; the number of its corners.
+    Find the outline of the face in hand, as columns and rows; the number of its corners.
 
     Whole numbers are pixels' middles. What is behind the lens is cut off, which may add a corner.
     """
-    sine, cosine = math.sin(camera.pitch_rad), math.cos(camera.pitch_rad)
     count = 0
-    right, down, depth = _seen_from(camera, eye, sine, cosine, corners[3])
+    right, down, depth = _seen_from(easel, 3)
     for corner in range(4):
         old_right, old_down, old_depth = right, down, depth
-        right, down, depth = _seen_from(camera, eye, sine, cosine, corners[corner])
+        right, down, depth = _seen_from(easel, corner)
         if (depth >= NEAREST_M) != (old_depth >= NEAREST_M):
             share = (NEAREST_M - old_depth) / (depth - old_depth)
-            cut_right, cut_down = (
-                old_right + share * (right - old_right),
-                old_down + share * (down - old_down),
-            )
-            _put(outline, count, camera, cut_right, cut_down, NEAREST_M)
+            cut_right = old_right + share * (right - old_right)
+            cut_down = old_down + share * (down - old_down)
+            _put(easel, count, cut_right, cut_down, NEAREST_M)
             count += 1
         if depth >= NEAREST_M:
-            _put(outline, count, camera, right, down, depth)
+            _put(easel, count, right, down, depth)
             count += 1
     return count
 
 
 @numba.njit(cache=True, nogil=True)
-def _put(
-    outline: NDArray[np.float64],
-    corner: int,
-    camera: "Camera",
-    right_m: float,
-    down_m: float,
-    depth_m: float,
-) -> None:
-    outline[corner, 0] = camera.width / 2 - 0.5 + camera.focal_px * right_m / depth_m
-    outline[corner, 1] = camera.height / 2 - 0.5 + camera.focal_px * down_m / depth_m
+def _put(easel: Easel, corner: int, right_m: float, down_m: float, depth_m: float) -> None:
+    camera = easel.camera
+    easel.outline[corner, 0] = camera.width / 2 - 0.5 + camera.focal_px * right_m / depth_m
+    easel.outline[corner, 1] = camera.height / 2 - 0.5 + camera.focal_px * down_m / depth_m
 
 
 @numba.njit(cache=True, nogil=True)
-def _seen_from(
-    camera: "Camera",
-    eye: tuple[float, float, float, float],
-    sine: float,
-    cosine: float,
-    point: NDArray[np.float64],
-) -> tuple[float, float, float]:
-    """A point in the camera's own axes: to its right, down, and along the optical axis."""
-    ahead = (point[0] - eye[0]) * eye[2] + (point[1] - eye[1]) * eye[3]
-    left = (point[1] - eye[1]) * eye[2] - (point[0] - eye[0]) * eye[3]
-    up = point[2] - camera.height_m
-    return -left, -ahead * sine - up * cosine, ahead * cosine - up * sine
+def _seen_from(easel: Easel, corner: int) -> tuple[float, float, float]:
+    """A corner in the camera's own axes: to its right, down, and along the optical axis."""
+    east, north = easel.corners[corner, 0] - easel.x_m, easel.corners[corner, 1] - easel.y_m
+    ahead = east * easel.cosine + north * easel.sine
+    left = north * easel.cosine - east * easel.sine
+    up = easel.corners[corner, 2] - easel.camera.height_m
+    down = -ahead * easel.pitch_sine - up * easel.pitch_cosine
+    return -left, down, ahead * easel.pitch_cosine - up * easel.pitch_sine
 
 
 @numba.njit(cache=True, nogil=True)

@@ -5,7 +5,6 @@ Each car has its own lens, its own texture of the road, and a table of what each
 and noise go over the finished picture. Nothing of it is made where nothing is randomised.
 """
 
-import math
 from typing import NamedTuple
 
 import numba
@@ -17,6 +16,7 @@ from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.tracks import Track
 from services.simulator.bodies import Bodies
 from services.simulator.camera import (
+    FIXED_POINT,
     NO_BODIES,
     NO_ROWS,
     Camera,
@@ -30,6 +30,7 @@ from services.simulator.vehicle import Cars
 from services.simulator.world import World, draw_world, palette
 
 BYTES_DEVIATION = 147.8  # of the sum of four random bytes, whose mean is 510
+EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
 
 
 class Lenses(NamedTuple):
@@ -205,29 +206,41 @@ def disturb_images(
 @numba.njit(cache=True, nogil=True)
 def _blur(image: NDArray[np.uint8], share: float) -> None:
     """Mix each pixel with the mean of the 3 x 3 around it; the picture's rim stays as it is."""
-    sharp = image.copy()
+    sharp, sums = image.copy(), np.zeros(image.shape[1], np.int64)
+    mixed, kept = int(256 * share), 9 * (256 - int(256 * share))
     for row in range(1, image.shape[0] - 1):
+        for column in range(image.shape[1]):
+            above, below = int(sharp[row - 1, column]), int(sharp[row + 1, column])
+            sums[column] = above + int(sharp[row, column]) + below
         for column in range(1, image.shape[1] - 1):
-            total = 0
-            for above in range(-1, 2):
-                for aside in range(-1, 2):
-                    total += int(sharp[row + above, column + aside])
-            mixed = (1.0 - share) * sharp[row, column] + share * total / 9.0
-            image[row, column] = int(mixed + 0.5)
+            total = sums[column - 1] + sums[column] + sums[column + 1]
+            image[row, column] = (int(sharp[row, column]) * kept + total * mixed + 1152) // 2304
 
 
 @numba.njit(cache=True, nogil=True)
 def _add_noise(image: NDArray[np.uint8], deviation: float, key: int, step: int) -> None:
-    """Nearly normal noise, of xorshift numbers that depend on the key and the step alone."""
+    """
+    Nearly normal noise, of xorshift numbers that depend on the key and the step alone.
+
+    Each number gives two pixels the sums of four of its bytes.
+    """
     state = np.uint64(key) ^ (np.uint64(step) << np.uint64(20))
-    scale = deviation / BYTES_DEVIATION
+    scale = int(deviation / BYTES_DEVIATION * FIXED_POINT)
     for row in range(image.shape[0]):
-        for column in range(image.shape[1]):
+        for column in range(0, image.shape[1], 2):
             state ^= state << np.uint64(13)
             state ^= state >> np.uint64(7)
             state ^= state << np.uint64(17)
-            total = 0
-            for byte in range(4):
-                total += int((state >> np.uint64(24 + 8 * byte)) & np.uint64(255))
-            grey = int(image[row, column]) + int(math.floor((total - 510) * scale + 0.5))
-            image[row, column] = min(max(grey, 0), 255)
+            pairs = (state & EVEN_BYTES) + ((state >> np.uint64(8)) & EVEN_BYTES)
+            fours = pairs + (pairs >> np.uint64(16))
+            _shift_grey(image, row, column, int(fours & np.uint64(0xFFFF)), scale)
+            if column + 1 < image.shape[1]:
+                high = int((fours >> np.uint64(32)) & np.uint64(0xFFFF))
+                _shift_grey(image, row, column + 1, high, scale)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _shift_grey(image: NDArray[np.uint8], row: int, column: int, total: int, scale: int) -> None:
+    """Add a sum of four random bytes, less its mean, at a scale in 16.16 fixed point."""
+    grey = int(image[row, column]) + (((total - 510) * scale + 32768) >> 16)
+    image[row, column] = min(max(grey, 0), 255)

@@ -25,7 +25,7 @@ VIEW_RANGE_M = 6.0
 FINEST_TEXELS_PER_M = 100.0
 FINEST_PICTURE_TEXELS_PER_M = 200.0
 MAX_TEXELS = 2**24  # 16 MB a world
-STRIP_ROWS = 256  # of a texture that are drawn at once: a bound on memory
+STRIP_ROWS = 64  # of a texture that are drawn at once: a bound on memory
 
 BODY_PAINTS: tuple[Rgb, ...] = (
     (176, 132, 84),  # cardboard, for boxes
