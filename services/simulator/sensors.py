@@ -54,15 +54,19 @@ class Sensors:
     first, grey as uint8; lidars one row of float32.
     """
 
-    def __init__(self, metadata: ModelMetadata, *, noise: bool = True) -> None:
+    def __init__(self, metadata: ModelMetadata) -> None:
         self._config = metadata.lidar_config or LidarConfig()
-        self._noise = noise
         self.shapes = {name: self._shape(name) for name in metadata.sensor}
 
     @property
     def names(self) -> tuple[str, ...]:
         """In the order of the metadata."""
         return tuple(self.shapes)
+
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        """All that pictures are taken with."""
+        return tuple(camera for name in self.shapes for camera in CAMERAS.get(name, ()))
 
     def allocate(self, cars: int) -> dict[str, Array]:
         """Arrays for `observe`: (cars, *shape) by name."""
@@ -98,7 +102,7 @@ class Sensors:
             else:
                 ranges_m = np.empty((len(cars), lidar.RAYS), np.float32)
                 lidar.scan_cars(cars, world, bodies, arenas, own, ranges_m)
-                if random is not None and self._noise:
+                if random is not None:
                     lidar.add_noise(ranges_m, random)
                 into[name][...] = self._condense(name, ranges_m)
 

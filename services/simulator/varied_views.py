@@ -5,6 +5,7 @@ Each car has its own lens, its own texture of the road, and a table of what each
 and noise go over the finished picture. Nothing of it is made where nothing is randomised.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numba
@@ -17,6 +18,7 @@ from libs.common.tracks import Track
 from services.simulator.bodies import Bodies
 from services.simulator.camera import (
     FIXED_POINT,
+    NETWORK_CAMERA,
     NO_BODIES,
     NO_ROWS,
     Camera,
@@ -50,23 +52,33 @@ class VariedViews:
     """
 
     def __init__(
-        self, cars: int, track: Track, world: WorldSpec, spec: RandomisationSpec, seed: int = 0
+        self,
+        cars: int,
+        track: Track,
+        world: WorldSpec,
+        spec: RandomisationSpec,
+        seed: int = 0,
+        cameras: Sequence[Camera] = (NETWORK_CAMERA,),
     ) -> None:
+        """
+        Args:
+            cars: their number.
+            world: what the track looks like where nothing is randomised.
+            seed: of the world's textures.
+            cameras: all that `render` will be called with.
+        """
         looks = [
             world.model_copy(update={"road": name, "road_colour": None}) for name in spec.textures
         ] or [world]
         self._palettes = [palette(look) for look in looks]
         worlds = [draw_world(track, look, seed) for look in looks]
-        self._world = worlds[0]
+        self.world = worlds[0]
         self._textures = np.stack([drawn.texture for drawn in worlds])
         self._greys = np.zeros((cars, 256), np.uint8)
         self._factors = np.zeros(cars, FACTORS)
-        self._lenses: dict[tuple[int, int, float], tuple[Camera, Lenses]] = {}
-
-    @property
-    def world(self) -> World:
-        """The scene without any change, for lidars and viewers."""
-        return self._world
+        self._lenses = {
+            _key(camera): (camera, _blank_lenses(cars, camera.height)) for camera in cameras
+        }
 
     def renew(self, car: int, factors: np.void) -> None:
         """Give a car what its new episode has drawn, a row of `FACTORS`."""
@@ -83,22 +95,38 @@ class VariedViews:
         bodies: Bodies = NO_BODIES,
         arenas: NDArray[np.int64] = NO_ROWS,
         own: NDArray[np.int64] = NO_ROWS,
+        first: int = 0,
     ) -> None:
-        """As `render_cars`, with each car's own look; `cars` are all, in the order of `renew`."""
-        chosen = np.ascontiguousarray(self._factors["texture"])
-        world, textures, lenses = self._world, self._textures, self._lenses_of(camera)
-        render_varied(cars, world, textures, chosen, camera, lenses, images, bodies, arenas, own)
-        disturb_images(images, self._greys, self._factors, cars)
+        """As `render_cars`, with each car's own look; `first` is the number of the first car."""
+        part = slice(first, first + len(cars))
+        factors = self._factors[part]
+        render_varied(
+            cars,
+            self.world,
+            self._textures,
+            np.ascontiguousarray(factors["texture"]),
+            camera,
+            _part_of(self._lenses[_key(camera)][1], part),
+            images,
+            bodies,
+            arenas,
+            own,
+        )
+        disturb_images(images, self._greys[part], factors, cars)
 
-    def _lenses_of(self, camera: Camera) -> Lenses:
-        """The cars' versions of a camera, made when it is first used."""
-        key = camera.width, camera.height, camera.left_m
-        if key not in self._lenses:
-            lenses = _blank_lenses(len(self._factors), camera.height)
-            for car, factors in enumerate(self._factors):
-                _grind(lenses, car, camera, factors)
-            self._lenses[key] = camera, lenses
-        return self._lenses[key][1]
+
+def _key(camera: Camera) -> tuple[int, int, float]:
+    """What tells cameras of the robot description's place from each other."""
+    return camera.width, camera.height, camera.left_m
+
+
+def _part_of(lenses: Lenses, part: slice) -> Lenses:
+    return Lenses(
+        rows=lenses.rows[part],
+        reach_m=lenses.reach_m[part],
+        pixel_m=lenses.pixel_m[part],
+        place=lenses.place[part],
+    )
 
 
 def _blank_lenses(cars: int, height: int) -> Lenses:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.randomisation_spec import (
     DYNAMICS_KEYS,
     PICTURE_KEYS,
@@ -19,6 +20,7 @@ from libs.common.tracks import load_built_in
 from services.simulator.bodies import BODY, BOX
 from services.simulator.camera import NETWORK_CAMERA, Mount, make_camera, render_cars
 from services.simulator.randomisation import NEUTRAL, draw_factors, grey_lookup
+from services.simulator.sensors import Sensors
 from services.simulator.varied_views import VariedViews
 from services.simulator.vehicle import CAR
 from services.simulator.world import draw_world, palette
@@ -118,7 +120,36 @@ def test_pictures_repeat_exactly_and_differ_between_episodes_and_seeds() -> None
 
 def test_a_cars_pictures_do_not_depend_on_the_others() -> None:
     cars = cars_on_track(4)
-    assert np.array_equal(varied(cars, **EVERYTHING)[:2], varied(cars[:2], **EVERYTHING))
+    together = varied(cars, **EVERYTHING)
+    assert np.array_equal(together[:2], varied(cars[:2], **EVERYTHING))
+    spec = RandomisationSpec(**EVERYTHING)
+    views = VariedViews(4, TRACK, PLAIN, spec)
+    for car in range(4):
+        views.renew(car, draw_factors(spec, 0, car, 0))
+    last = np.zeros((2, 120, 160), np.uint8)
+    views.render(cars[2:], NETWORK_CAMERA, last, first=2)
+    assert np.array_equal(last, together[2:])
+
+
+def test_every_sensors_pictures_may_be_randomised() -> None:
+    metadata = ModelMetadata.model_validate(
+        {
+            "action_space": [{"steering_angle": way, "speed": 1, "index": way} for way in (0, 1)],
+            "sensor": ["STEREO_CAMERAS", "LIDAR"],
+        }
+    )
+    sensors, cars = Sensors(metadata), cars_on_track(2)
+    spec = RandomisationSpec(**EVERYTHING)
+    views = VariedViews(2, TRACK, PLAIN, spec, cameras=sensors.cameras)
+    for car in range(2):
+        views.renew(car, draw_factors(spec, 0, car, 0))
+    into, plainly = sensors.allocate(2), sensors.allocate(2)
+    sensors.observe(cars, views.world, plainly)
+    sensors.observe(
+        cars, views.world, into, render=lambda camera, images: views.render(cars, camera, images)
+    )
+    assert not np.array_equal(into["STEREO_CAMERAS"], plainly["STEREO_CAMERAS"])
+    assert np.array_equal(into["LIDAR"], plainly["LIDAR"])
 
 
 @pytest.mark.parametrize("key", ["brightness", "contrast", "saturation", "hue_rad"])

@@ -41,12 +41,13 @@ for index, smooth in enumerate((False, True)):
 
 keys = {"noise": (5, 9), "blur": (0.5, 1), "hue_rad": (1, 2), "camera_yaw_rad": (0.1, 0.2)}
 ranges = RandomisationSpec(**keys, textures=("wood", "plain"))
-views = VariedViews(2, track, spec, ranges)
+small = make_camera(32, 24)
+views = VariedViews(2, track, spec, ranges, cameras=(small,))
 for car in range(2):
     views.renew(car, draw_factors(ranges, 1, car, 0))
 for step in range(2):
     cars["steps"] = step
-    views.render(cars, make_camera(32, 24), pictures[2 + step], *everyone)
+    views.render(cars, small, pictures[2 + step], *everyone)
 
 ranges_m = np.zeros((2, 64), np.float32)
 scan_cars(cars, views.world, *everyone, ranges_m)
