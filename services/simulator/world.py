@@ -245,6 +245,7 @@ class Painter:
         if not track.closed:
             self._road = [np.vstack((track.inner, track.outer[::-1]))]
         self._dashes = dash_outlines(track, spec) if spec.dash_width_m > 0 else []
+        self._dash_ends = [(line[:, 1].min(), line[:, 1].max()) for line in self._dashes]
         self._border_width_m = spec.border_width_m
         self._borders = [
             shift_border(border, track, spec.border_shift_m)
@@ -266,8 +267,10 @@ class Painter:
         canvas = ImageDraw.Draw(image)
         for outline, label in zip(self._road, (ROAD, FIELD), strict=False):
             canvas.polygon(texels(outline), fill=label)
-        for outline in self._dashes:
-            canvas.polygon(texels(outline), fill=DASH)
+        low_m, high_m = corner_m[1] - 1 / scale, corner_m[1] + (size[1] + 1) / scale
+        for outline, (begin_m, end_m) in zip(self._dashes, self._dash_ends, strict=True):
+            if begin_m < high_m and end_m > low_m:
+                canvas.polygon(texels(outline), fill=DASH)
         width = max(1, round(self._border_width_m * scale))
         for border in self._borders:
             # Two points more than the lap has, so that its ends join.
