@@ -8,7 +8,7 @@ import stamina
 import typer
 
 from libs.cli.output import exit_code, show_error
-from libs.cli.verbs import catalogue, machine, runs, stack
+from libs.cli.verbs import catalogue, machine, runs, stack, tracks
 from libs.common.errors import PlatformError
 
 app = typer.Typer(
@@ -28,14 +28,19 @@ PANELS: dict[str, list[Callable[..., None]]] = {
         machine.doctor,
     ],
     "Runs": [runs.train, runs.runs, runs.show, runs.logs, runs.stop, runs.evaluate],
-    "Models and tracks": [catalogue.models, catalogue.tracks],
+    "Models and tracks": [catalogue.models],
 }
 for panel, verbs in PANELS.items():
     for verb in verbs:
         app.command(rich_help_panel=panel)(verb)
+app.add_typer(tracks.app, name="tracks", rich_help_panel="Models and tracks")
 # What services add: the command line knows no service.
 for added in entry_points(group="slipstream.verbs"):
-    app.add_typer(added.load(), name=added.name, rich_help_panel="The simulator alone")
+    verb, panel = added.load(), "The simulator alone"
+    if isinstance(verb, typer.Typer):
+        app.add_typer(verb, name=added.name, rich_help_panel=panel)
+    else:
+        app.command(added.name, rich_help_panel=panel)(verb)
 
 
 def main() -> None:

@@ -140,12 +140,19 @@ class ApiClient:
     # -- evaluations -------------------------------------------------------------------------
 
     def evaluate(
-        self, run: str, checkpoint: str | int, trials: int, track: str | None
+        self,
+        run: str,
+        checkpoint: str | int,
+        trials: int,
+        track: str | None,
+        rules: str | None = None,
     ) -> Evaluation:
         """Ask for an evaluation; it is driven later."""
         body: dict[str, object] = {"checkpoint": checkpoint, "trials": trials}
         if track:
             body["track"] = track
+        if rules:
+            body["rules"] = rules
         return read_one(Evaluation, self._send("POST", f"/runs/{run}/evaluations", json=body))
 
     def await_evaluation(self, run: str, evaluation_id: str, timeout_s: float) -> Evaluation:
@@ -177,10 +184,24 @@ class ApiClient:
         """Built-in and imported tracks."""
         return read_all(Track, self._get("/tracks"))
 
-    def import_track(self, name: str, data: bytes) -> Track:
-        """Store a `.npy` track under a name."""
-        answer = self._send("POST", "/tracks", params={"name": name}, content=data)
-        return read_one(Track, answer)
+    def import_track(self, name: str, data: bytes, width_m: float | None = None) -> Track:
+        """Store a `.npy` track under a name; `is_new` is False of the same road again."""
+        query = {"name": name, "width_m": width_m}
+        params = {key: value for key, value in query.items() if value is not None}
+        answer = self._send("POST", "/tracks", params=params, content=data)
+        return read_one(Track, answer).model_copy(update={"is_new": answer.status_code == 201})
+
+    def show_track(self, name: str) -> Track:
+        """One track."""
+        return read_one(Track, self._get(f"/tracks/{name}"))
+
+    def download_track(self, name: str) -> bytes:
+        """The `.npy` file of a track."""
+        return self._get(f"/tracks/{name}/track.npy").content
+
+    def delete_track(self, name: str) -> None:
+        """Forget an imported track."""
+        self._send("DELETE", f"/tracks/{name}")
 
     def list_models(self) -> list[Model]:
         """Every run that has a checkpoint."""

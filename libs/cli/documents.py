@@ -7,7 +7,7 @@ Keys that are not named here are kept, so that `--json` shows the whole document
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from libs.common.events import CheckpointRef, TrialResult
 
@@ -78,7 +78,11 @@ class Track(Document):
     """A track that runs can name."""
 
     name: str
+    built_in: bool = False
     length_m: float | None = None
+    width_m: float | None = None
+    notes: list[str] = []
+    is_new: bool = Field(False, exclude=True)  # the answer's status, no part of it
 
 
 class ModelFile(Document):

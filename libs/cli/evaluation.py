@@ -48,14 +48,15 @@ def evaluate_and_show(
     track: str | None,
     as_json: bool,
     timeline: Timeline | None = None,
+    rules: str | None = None,
 ) -> bool:
     """
     Evaluate and print the trials, with the times of the run if there is a timeline.
 
     Returns:
-        Whether every trial that was asked for completed its lap.
+        Whether every trial that was asked for completed its lap, never put back on the road.
     """
-    asked = client.evaluate(run, checkpoint, trials, track)
+    asked = client.evaluate(run, checkpoint, trials, track, rules)
     with notes.status(f"evaluating {run} ({checkpoint}), {trials} trials …"):
         result = client.await_evaluation(
             run, asked.evaluation_id, (trials + 1) * SECONDS_FOR_A_TRIAL
@@ -69,8 +70,8 @@ def evaluate_and_show(
 
 
 def completed_laps(result: Evaluation) -> int:
-    """How many trials went all the way round."""
-    return sum(trial.status == "lap_complete" for trial in result.trials)
+    """How many trials went all the way round, never put back on the road."""
+    return sum(trial.clean for trial in result.trials)
 
 
 def _show(
@@ -81,8 +82,11 @@ def _show(
     durations: dict[str, float | None],
 ) -> None:
     show_table(
-        ("trial", "status", "progress %", "steps", "lap s"),
-        [(t.trial + 1, t.status, t.progress_pct, t.steps, t.lap_s) for t in result.trials],
+        ("trial", "status", "progress %", "steps", "lap s", "resets"),
+        [
+            (t.trial + 1, t.status, t.progress_pct, t.steps, t.lap_s, t.reset_count)
+            for t in result.trials
+        ],
         title=f"evaluation of {run} ({checkpoint}, greedy)",
     )
     laps = completed_laps(result)

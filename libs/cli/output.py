@@ -18,7 +18,10 @@ EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 EXIT_INTERRUPTED = 130
 
-console = Console(highlight=False)
+PIPED_WIDTH = 160
+"""Columns of what is no terminal: a name that is cut in two can't be searched for."""
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 """Results."""
 
 notes = Console(stderr=True, highlight=False)

@@ -1,4 +1,4 @@
-"""Reading a run folder and a track's file from this machine, as far as sending them needs."""
+"""Reading a run folder from this machine, as far as sending it needs."""
 
 import itertools
 import re
@@ -53,26 +53,6 @@ def suggest_name(folder: Path, files: Mapping[str, str], taken: Collection[str])
         return base
     numbered = (f"{base[: MAX_NAME - 6]}-{number}" for number in itertools.count(2))
     return next(name for name in numbered if name not in taken)
-
-
-def track_name_of(file: Path) -> str:
-    """The name under which a track's file is imported: `Oval 2 (new).npy` as `Oval_2_new`."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", file.stem).strip("._-")
-    if not name:
-        raise InvalidInput(f"{file.name!r} makes no name for a track; rename it, as oval.npy")
-    return name
-
-
-def read_track_file(file: Path) -> bytes:
-    """
-    The bytes of a `.npy` track.
-
-    Raises:
-        NotFound: no such file.
-    """
-    if not file.is_file():
-        raise NotFound(f"{file} is no file; a track is named, or is a .npy file of waypoints")
-    return file.read_bytes()
 
 
 def _read_text(path: Path) -> str | None:

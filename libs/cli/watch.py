@@ -13,6 +13,7 @@ from libs.common.deepracer.run_spec import LimitsSpec
 from libs.common.events import (
     BestCheckpointChosen,
     EpisodeEnded,
+    EvaluationEnded,
     IterationEnded,
     LogWritten,
     Message,
@@ -22,6 +23,12 @@ from libs.common.events import (
     RunQueued,
     RunStarted,
 )
+
+SENTENCE = (
+    *("iteration", "steps", "completion", "mean progress"),
+    *("best lap", "evaluated", "time left"),
+)
+"""Those of the facts that are told in one line."""
 
 
 @dataclass
@@ -39,7 +46,8 @@ class WatchedRun:
     best_checkpoint: str | None = None
     best_progress_pct: float | None = None
     queued_at: datetime | None = None
-    first_lap_at: datetime | None = None
+    evaluated: str | None = None  # the laps of the last evaluation
+    first_lap_at: datetime | None = None  # of a car that learned, or of one that was evaluated
     ended: RunEnded | None = None
 
     def apply(self, event: Message) -> None:
@@ -54,8 +62,11 @@ class WatchedRun:
                 self.note = event.reason
             case IterationEnded():
                 self.iteration = event
-            case EpisodeEnded(phase="training"):
+            case EpisodeEnded():
                 self._count(event)
+            case EvaluationEnded():
+                laps = sum(trial.status == "lap_complete" for trial in event.trials)
+                self.evaluated = f"{laps} of {len(event.trials)} laps"
             case BestCheckpointChosen():
                 self.best_checkpoint = event.checkpoint.name
                 self.best_progress_pct = event.metric
@@ -63,12 +74,18 @@ class WatchedRun:
                 self.status, self.note, self.ended = event.outcome, event.reason, event
 
     def _count(self, episode: EpisodeEnded) -> None:
+        lap_s = episode.lap_s if episode.status == "lap_complete" else None
+        if lap_s is not None:
+            self.first_lap_at = self.first_lap_at or episode.at
+        if episode.phase == "training":
+            self._count_training(lap_s)
+
+    def _count_training(self, lap_s: float | None) -> None:
         self.episodes += 1
-        if episode.status != "lap_complete" or episode.lap_s is None:
+        if lap_s is None:
             return
         self.laps += 1
-        self.first_lap_at = self.first_lap_at or episode.at
-        self.best_lap_s = min(episode.lap_s, self.best_lap_s or episode.lap_s)
+        self.best_lap_s = min(lap_s, self.best_lap_s or lap_s)
 
     @property
     def time_left_s(self) -> float | None:
@@ -90,6 +107,7 @@ class WatchedRun:
             "completion": shown_share(last.completion_ratio if last else None),
             "mean progress": _per_cent(last.mean_progress_pct if last else None),
             "best lap": f"{self.best_lap_s:.2f} s" if self.best_lap_s else "–",
+            "evaluated": shown(self.evaluated),
             "best checkpoint": shown(best),
             "elapsed": shown_duration(last.elapsed_s if last else None),
             "time left": shown_duration(self.time_left_s),
@@ -106,9 +124,9 @@ class WatchedRun:
 
     def sentence(self) -> str:
         """For a log, on one line."""
-        chosen = ("iteration", "steps", "completion", "mean progress", "best lap", "time left")
         facts = self.facts()
-        return f"{self.name} {self.status}: " + ", ".join(f"{k} {facts[k]}" for k in chosen)
+        told = ", ".join(f"{name} {facts[name]}" for name in SENTENCE)
+        return f"{self.name} {self.status}: {told}"
 
 
 def estimate_time_left_s(limits: LimitsSpec, last: IterationEnded) -> float | None:

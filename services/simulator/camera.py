@@ -19,6 +19,12 @@ from services.simulator.solids import draw_bodies, draw_faces, look_from
 from services.simulator.vehicle import Cars
 from services.simulator.world import VIEW_RANGE_M, World
 
+# Of the simulator's robot description.
+PITCH_DOWN_RAD = math.radians(15)
+HEIGHT_M = 0.1303
+AHEAD_M = 0.1453  # of the model's origin
+HORIZONTAL_FOV_RAD = 1.13
+
 FIXED_POINT = 65536.0
 
 NO_BODIES: Bodies = np.zeros((0, 0), BODY)
@@ -26,14 +32,14 @@ NO_ROWS = np.zeros(0, np.int64)
 
 
 class Mount(NamedTuple):
-    """Where a camera sits in the car and how it looks out; of the simulator's robot description."""
+    """Where a camera sits in the car and how it looks out."""
 
-    height_m: float = 0.1303
-    ahead_m: float = 0.1453  # of the model's origin
+    height_m: float = HEIGHT_M
+    ahead_m: float = AHEAD_M  # of the model's origin
     left_m: float = 0.0
-    pitch_rad: float = math.radians(15)  # downwards
+    pitch_rad: float = PITCH_DOWN_RAD
     yaw_rad: float = 0.0  # to the left
-    horizontal_fov_rad: float = 1.13
+    horizontal_fov_rad: float = HORIZONTAL_FOV_RAD
 
 
 class Camera(NamedTuple):

@@ -36,6 +36,7 @@ class Course(NamedTuple):
     waypoints: FloatArray  # (2, m, 2)
     distances_m: FloatArray  # (2, m)
     widths_m: FloatArray  # (2, m)
+    headings_rad: FloatArray  # (2, m - 1) of the segments
     closed: bool
     edges: FloatArray  # (e, 4) x, y of both ends
     bands: IntArray  # (b + 1,) where each band's edges begin in `band_edges`
@@ -53,6 +54,7 @@ def survey(track: Track) -> Course:
         waypoints=np.stack([way.waypoints for way in ways]),
         distances_m=np.stack([way.distances_m for way in ways]),
         widths_m=np.stack([way.widths_m for way in ways]),
+        headings_rad=np.stack([way.segment_headings_rad for way in ways]),
         closed=track.closed,
         edges=edges,
         bands=bands,
@@ -97,7 +99,7 @@ def measure_car(car: np.void, course: Course) -> None:
     car["front_y_m"] = car["y_m"] + REFERENCE_POINT_M * sine
     before_m = car["distance_m"]
     locate_car(car, course)
-    car["gained_m"] = _gain(before_m, car["distance_m"], course)
+    car["gained_m"] = gap_m(before_m, car["distance_m"], course)
     car["travelled_m"] += car["gained_m"]
     progress_pct = 100.0 * car["travelled_m"] / course.distances_m[0, -1]
     car["progress_pct"] = min(max(progress_pct, 0.0), 100.0)
@@ -111,13 +113,13 @@ def measure_car(car: np.void, course: Course) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _gain(before_m: float, after_m: float, course: Course) -> float:
-    """Metres made between two distances along the course, the short way round a closed one."""
-    gain_m = after_m - before_m
+def gap_m(before_m: float, after_m: float, course: Course) -> float:
+    """From one distance along the course to another, the short way round a closed one."""
+    gap = after_m - before_m
     if course.closed:
         length_m = course.distances_m[0, -1]
-        gain_m -= length_m * math.floor(gain_m / length_m + 0.5)
-    return gain_m
+        gap -= length_m * math.floor(gap / length_m + 0.5)
+    return gap
 
 
 @numba.njit(cache=True, nogil=True)
@@ -201,3 +203,30 @@ def is_on_road(x_m: float, y_m: float, course: Course) -> bool:
             crossing_x = edge[0] + (y_m - edge[1]) / (edge[3] - edge[1]) * (edge[2] - edge[0])
             inside ^= x_m < crossing_x
     return inside
+
+
+@numba.njit(cache=True, nogil=True)
+def segment_at(distance_m: float, row: int, course: Course) -> int:
+    """The last segment that begins at or before a distance, by bisection."""
+    low, high = 0, course.distances_m.shape[1] - 2
+    while low < high:
+        middle = (low + high + 1) // 2
+        if course.distances_m[row, middle] <= distance_m:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+@numba.njit(cache=True, nogil=True)
+def pose_at(
+    distance_m: float, offset_m: float, row: int, segment: int, course: Course
+) -> tuple[float, float, float]:
+    """x, y and heading of a place beside the centre line, in a known segment."""
+    begin_m, end_m = course.distances_m[row, segment], course.distances_m[row, segment + 1]
+    along = (distance_m - begin_m) / (end_m - begin_m) if end_m > begin_m else 0.0
+    start, end = course.waypoints[row, segment], course.waypoints[row, segment + 1]
+    heading_rad = course.headings_rad[row, segment]
+    x_m = start[0] + along * (end[0] - start[0]) - offset_m * math.sin(heading_rad)
+    y_m = start[1] + along * (end[1] - start[1]) + offset_m * math.cos(heading_rad)
+    return x_m, y_m, heading_rad

@@ -1,5 +1,8 @@
 """The steps of the episodes that cars are driving, until they become `StepColumns`."""
 
+from typing import NamedTuple
+
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,52 +26,84 @@ STEP = np.dtype(
         ("closest_waypoint", np.int64),
         ("all_wheels_on_track", np.bool_),
         ("sim_time_s", np.float64),
-    ]
+        ("pause_s", np.float64),
+        ("crashes", np.int64),
+    ],
+    align=True,
 )
 """One row of `StepColumns`."""
+RARE_COLUMNS = ("pause_s", "crashes")  # they travel only where something happened
+
+Rows = NDArray[np.void]
+
+
+class Commands(NamedTuple):
+    """What all cars were told to do in a step, each (cars,)."""
+
+    steering_rad: NDArray[np.float64]
+    speed_mps: NDArray[np.float64]
+    actions: NDArray[np.int64]  # `NO_ACTION` where the action space is continuous
 
 
 class EpisodeLog:
     """One open episode for each car: row 0 for its start, then one for each step."""
 
     def __init__(self, cars: int) -> None:
-        self._steps = np.zeros((cars, FIRST_CAPACITY), STEP)
+        self._rows = np.zeros((cars, FIRST_CAPACITY), STEP)
 
-    def record(
-        self,
-        cars: Cars,
-        steering_rad: NDArray[np.float64],
-        speed_mps: NDArray[np.float64],
-        actions: NDArray[np.int64],
-        rewards: NDArray[np.float64],
-    ) -> None:
-        """Write each car's present step with the command that led to it; all are (cars,)."""
-        rows = self._describe(cars)
-        rows["steering_rad"], rows["speed_mps"] = steering_rad, speed_mps
-        rows["action"], rows["reward"] = actions, rewards
-        if cars["steps"].max() >= self._steps.shape[1]:
-            self._steps = np.concatenate((self._steps, np.zeros_like(self._steps)), axis=1)
-        self._steps[np.arange(len(cars)), cars["steps"]] = rows
+    def record(self, cars: Cars, commands: Commands, rewards: NDArray[np.float64]) -> None:
+        """Write each car's present step with the command that led to it and its reward (cars,)."""
+        if cars["steps"].max() >= self._rows.shape[1]:
+            self._rows = np.concatenate((self._rows, np.zeros_like(self._rows)), axis=1)
+        record_steps(cars, commands, rewards, self._rows)
 
-    def begin(self, index: int, cars: Cars) -> None:
-        """Write row 0 of a new episode of car `index`."""
-        row = self._describe(cars[index : index + 1])
+    def begin(self, cars: Cars, indices: NDArray[np.int64]) -> None:
+        """Write row 0 of the new episodes of some cars."""
+        record_starts(cars, indices, self._rows)
+
+    def steps(self, index: int, steps: int) -> Rows:
+        """A copy of the episode of car `index` up to its step `steps`."""
+        return self._rows[index, : steps + 1].copy()
+
+
+def as_columns(rows: Rows) -> StepColumns:
+    """The steps of an episode as they travel."""
+    assert STEP.names is not None
+    names = [name for name in STEP.names if name not in RARE_COLUMNS or rows[name].any()]
+    return StepColumns(**{name: tuple(rows[name].tolist()) for name in names})
+
+
+@numba.njit(cache=True, nogil=True)
+def record_steps(cars: Cars, commands: Commands, rewards: NDArray[np.float64], rows: Rows) -> None:
+    """Row `steps` of each car, and the sum of its rewards."""
+    for index in range(len(cars)):
+        cars[index]["episode_reward"] += rewards[index]
+        row = rows[index, cars[index]["steps"]]
+        _describe(cars[index], row)
+        row["steering_rad"] = commands.steering_rad[index]
+        row["speed_mps"] = commands.speed_mps[index]
+        row["action"] = commands.actions[index]
+        row["reward"] = rewards[index]
+
+
+@numba.njit(cache=True, nogil=True)
+def record_starts(cars: Cars, indices: NDArray[np.int64], rows: Rows) -> None:
+    """Row 0 of these cars: nothing was commanded yet."""
+    for index in indices:
+        row = rows[index, 0]
+        _describe(cars[index], row)
+        row["steering_rad"], row["speed_mps"], row["reward"] = 0.0, 0.0, 0.0
         row["action"] = NO_ACTION
-        self._steps[index, 0] = row[0]
 
-    def columns(self, index: int, steps: int) -> StepColumns:
-        """The episode of car `index` up to its step `steps`."""
-        rows = self._steps[index, : steps + 1]
-        assert STEP.names is not None
-        return StepColumns(**{name: tuple(rows[name].tolist()) for name in STEP.names})
 
-    def _describe(self, cars: Cars) -> NDArray[np.void]:
-        """Rows of where cars are, without command and reward."""
-        rows = np.zeros(len(cars), STEP)
-        rows["x_m"], rows["y_m"] = cars["front_x_m"], cars["front_y_m"]
-        rows["heading_rad"] = cars["heading_rad"]
-        rows["progress_pct"] = cars["progress_pct"]
-        rows["closest_waypoint"] = cars["nearest"]
-        rows["all_wheels_on_track"] = cars["wheels_on"] == WHEELS
-        rows["sim_time_s"] = cars["steps"] / CONTROL_HZ
-        return rows
+@numba.njit(cache=True, nogil=True)
+def _describe(car: np.void, row: np.void) -> None:
+    """Where a car is."""
+    row["x_m"], row["y_m"] = car["front_x_m"], car["front_y_m"]
+    row["heading_rad"] = car["heading_rad"]
+    row["progress_pct"] = car["progress_pct"]
+    row["closest_waypoint"] = car["nearest"]
+    row["all_wheels_on_track"] = car["wheels_on"] == WHEELS
+    row["sim_time_s"] = car["steps"] / CONTROL_HZ
+    row["pause_s"] = car["paused_steps"] / CONTROL_HZ
+    row["crashes"] = car["crash_count"]

@@ -20,12 +20,12 @@ class Pictures:
     """
     Colour pictures of a track's world.
 
-    The world's three channels, up to 48 MB, are drawn for the first picture and kept.
+    The world's three channels, up to 48 MB, are drawn for the first picture and shared by all that
+    show the same world; those of the last two worlds are kept.
     """
 
     def __init__(self, track: Track, spec: WorldSpec, seed: int = 0) -> None:
         self._track, self._spec, self._seed = track, spec, seed
-        self._worlds: tuple[World, ...] = ()
 
     def draw(
         self,
@@ -44,17 +44,21 @@ class Pictures:
             bodies: (1, k) what shares its road.
             own: the place of its own body among them; -1 is none.
         """
-        if not self._worlds:
-            self._worlds = draw_colour_worlds(self._track, self._spec, self._seed)
         finer = max(2, round(PIXELS_ACROSS / width))
         camera = _fine_camera(width * finer, height * finer, mount or Mount())
         image = np.empty((1, height * finer, width * finer), np.uint8)
         picture = np.empty((height, width, 3), np.uint8)
         arena, place = np.zeros(1, np.int64), np.full(1, own, np.int64)
-        for channel, world in enumerate(self._worlds):
+        worlds = _colour_worlds(self._track, self._spec, self._seed)
+        for channel, world in enumerate(worlds):
             render_views(car, world, camera, image, bodies, arena, place)
             picture[:, :, channel] = shrink(image[0], finer)
         return picture
+
+
+@lru_cache(maxsize=2)
+def _colour_worlds(track: Track, spec: WorldSpec, seed: int) -> tuple[World, ...]:
+    return draw_colour_worlds(track, spec, seed)
 
 
 @lru_cache(maxsize=8)

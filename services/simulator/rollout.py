@@ -1,5 +1,6 @@
 """The cars of one training rollout: what they see, what they do and what they get for it."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,24 +8,41 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from libs.common.deepracer.metadata import ModelMetadata
-from libs.common.events import CarPose, CarStep, CollectRollout, EpisodeEnded
+from libs.common.events import ActionReply, CarPose, CarStep, CollectRollout, EpisodeEnded
 from libs.common.reward.process import RewardProcess
 from libs.common.tracks import Track
-from services.simulator.reward_params import fixed_params
-from services.simulator.time_trial import CarOutcome, TimeTrial
+from services.simulator.action_space import ActionSpace
+from services.simulator.race import EndedEpisode, Race, StepResult
+from services.simulator.rules import STATUSES
+from services.simulator.views import Look
 
 
-def discrete_commands(
-    metadata: ModelMetadata,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Steering (rad, + = left) and speed (m/s) for each index of a discrete action space."""
-    actions = metadata.action_space
-    assert isinstance(actions, tuple)  # the border refuses other spaces
-    ordered = sorted(actions, key=lambda action: action.index)
-    return (
-        np.array([action.steering_rad for action in ordered], np.float32),
-        np.array([action.speed for action in ordered], np.float32),
+def as_steps(result: StepResult, episodes: Sequence[int]) -> tuple[CarStep, ...]:
+    """A step as the learner hears of it; `episodes` are the numbers it gave them, (cars,)."""
+    result = result._replace(episode=np.asarray(episodes))
+    return tuple(
+        CarStep(
+            reward=reward,
+            done=done,
+            truncated=truncated,
+            status=STATUSES[status],
+            episode=episode,
+            steps=steps,
+            progress_pct=progress_pct,
+            episode_reward=episode_reward,
+            lap_s=None if math.isnan(lap_s) else lap_s,
+        )
+        for (
+            reward,
+            done,
+            truncated,
+            status,
+            episode,
+            steps,
+            progress_pct,
+            episode_reward,
+            lap_s,
+        ) in zip(*(values.tolist() for values in result.arrays), strict=True)
     )
 
 
@@ -46,14 +64,12 @@ class Rollout:
 
     def __init__(self, command: CollectRollout, track: Track) -> None:
         self._command, self._track = command, track
-        self._steering_rad, self._speed_mps = discrete_commands(command.metadata)
-        self._trial = TimeTrial(track, command.race, command.metadata.version, command.seeds)
+        self._space = ActionSpace(command.metadata)
+        look = Look(command.world, command.randomisation.in_phase(evaluation=False))
+        version = command.metadata.version
+        self._race = Race(track, command.race, version, command.seeds, look=look)
         self._open = [OpenEpisode() for _ in command.cars]
-        clockwise = command.race.direction == "clockwise"
-        self._reward = RewardProcess(command.reward_function, fixed_params(track, clockwise))
-        # What is the same for all steps is with the child already, unless directions alternate.
-        alternate = command.race.alternate_direction
-        self._params = self._trial.reward_params if alternate else self._trial.measured_params
+        self._reward = RewardProcess(command.reward_function, self._race.fixed_params(0))
         self.steps = tuple(CarStep() for _ in command.cars)
 
     def __enter__(self) -> "Rollout":
@@ -64,23 +80,25 @@ class Rollout:
 
     def observations(self) -> NDArray[np.uint8]:
         """What the cars see now, (cars, height, width); a copy."""
-        return self._trial.observations.copy()
+        return self._race.observations.copy()
 
-    def step(
-        self, actions: Sequence[int], episodes: Sequence[int], iteration: int
-    ) -> list[EpisodeEnded]:
+    def step(self, reply: ActionReply) -> list[EpisodeEnded]:
         """
         Drive one camera step; `steps` and `observations` then tell what became of it.
 
-        Returns the episodes that ended. Raises `RewardError`.
+        Returns the episodes that ended. Raises `InvalidInput` for actions out of the action space,
+        `RewardError` for a reward function that breaks.
         """
-        self._number_episodes(episodes, iteration)
-        chosen = np.asarray(actions, np.intp)
-        self._trial.step(self._steering_rad[chosen], self._speed_mps[chosen], chosen)
-        rewards = self._reward.rewards(self._params())
-        outcomes = self._trial.finish_step(rewards)
-        ended = [self._episode(car, o) for car, o in enumerate(outcomes) if o.done]
-        self.steps = tuple(self._car_step(car, o) for car, o in enumerate(outcomes))
+        orders = self._space.take(reply.actions, reply.commands, self._race.cars)
+        self._number_episodes(reply.episodes, reply.iteration)
+        self._race.step(*orders)
+        rewards = self._reward.rewards(self._race.measured_columns())
+        result = self._race.finish_step(rewards)
+        self.steps = as_steps(result, [episode.number for episode in self._open])
+        ended = [self._episode(episode, self.steps[episode.car]) for episode in result.ended]
+        if self._command.race.alternate_direction:
+            for car in {episode.car for episode in result.ended}:
+                self._reward.set_constants(self._race.fixed_params(car), [car])
         return ended
 
     def poses(self) -> tuple[CarPose, ...]:
@@ -96,13 +114,17 @@ class Rollout:
                 progress_pct=pose.progress_pct,
             )
             for number, open_episode, pose in zip(
-                self._command.cars, self._open, self._trial.poses(), strict=True
+                self._command.cars, self._open, self._race.poses(), strict=True
             )
         )
 
     def picture(self, width: int, height: int) -> NDArray[np.uint8]:
-        """The first car's camera, (height, width) grey."""
-        return self._trial.frame(0, width, height)
+        """The first car's camera, (height, width, 3)."""
+        return self._race.frame(0, width, height)
+
+    def episode_of(self, place: int | None) -> int:
+        """The number of the episode that the car at a place of the batch drives, -1 for none."""
+        return -1 if place is None else self._open[place].number
 
     def _number_episodes(self, episodes: Sequence[int], iteration: int) -> None:
         for open_episode, number in zip(self._open, episodes, strict=True):
@@ -110,22 +132,8 @@ class Rollout:
                 open_episode.number, open_episode.started_at_s = number, time.time()
             open_episode.iteration = iteration
 
-    def _car_step(self, car: int, outcome: CarOutcome) -> CarStep:
-        return CarStep(
-            reward=outcome.reward,
-            done=outcome.done,
-            truncated=outcome.truncated,
-            status=outcome.status,
-            episode=self._open[car].number,
-            progress_pct=outcome.progress_pct,
-            steps=outcome.steps,
-            episode_reward=outcome.episode_reward,
-            lap_s=outcome.lap_s,
-        )
-
-    def _episode(self, car: int, outcome: CarOutcome) -> EpisodeEnded:
-        command, open_episode = self._command, self._open[car]
-        assert outcome.columns is not None  # set where done
+    def _episode(self, ended: EndedEpisode, last: CarStep) -> EpisodeEnded:
+        command, open_episode = self._command, self._open[ended.car]
         return EpisodeEnded(
             id=EpisodeEnded.training_id(command.run_id, open_episode.number),
             run_id=command.run_id,
@@ -134,14 +142,16 @@ class Rollout:
             episode=open_episode.number,
             iteration=open_episode.iteration,
             rollout_id=command.rollout_id,
-            car=command.cars[car],
+            car=command.cars[ended.car],
             track=command.track.name,
             track_length_m=self._track.length_m,
-            status=outcome.status,
-            reward=outcome.episode_reward,
-            progress_pct=outcome.progress_pct,
-            steps=outcome.steps,
-            lap_s=outcome.lap_s,
+            status=last.status,
+            reward=last.episode_reward,
+            progress_pct=last.progress_pct,
+            steps=last.steps,
+            lap_s=last.lap_s,
             started_at_s=open_episode.started_at_s,
-            columns=outcome.columns,
+            columns=ended.columns,
+            lap_times_s=ended.lap_times_s,
+            **ended.incidents._asdict(),
         )

@@ -90,17 +90,20 @@ class Simulator(Service[SimulatorSettings]):
             track = await self._track(command.track)
             with await asyncio.to_thread(Rollout, command, track) as rollout:
                 await self._drive(command, rollout)
-        except RewardError as error:
-            await self._report_reward(command, error)
+        except RewardError as error:  # it does not even load
+            await self._report_reward(command, command.rollout_id, error)
         finally:
             self._driving.discard(command.rollout_id)
 
     async def _drive(self, command: CollectRollout, rollout: Rollout) -> None:
         attempt, step = uuid4().hex, 0
         while (reply := await self._ask(command, rollout, attempt, step)) is not None:
-            ended = await asyncio.to_thread(
-                rollout.step, reply.actions, reply.episodes, reply.iteration
-            )
+            try:
+                ended = await asyncio.to_thread(rollout.step, reply)
+            except RewardError as error:
+                episode = rollout.episode_of(error.index)
+                await self._report_reward(command, command.rollout_id, error, episode)
+                return
             # Stored before the learner hears of them: what it counts is in the journal.
             await asyncio.gather(*(self.bus.publish(episode) for episode in ended))
             if self._viewers.due(command.run_id):
@@ -166,15 +169,21 @@ class Simulator(Service[SimulatorSettings]):
                 )
             )
 
-    async def _report_reward(self, command: CollectRollout, error: RewardError) -> None:
+    async def _report_reward(
+        self,
+        command: CollectRollout | EvaluatePolicy,
+        rollout_id: str,
+        error: RewardError,
+        episode: int = -1,
+    ) -> None:
         params = {key: value for key, value in error.params.items() if key != "waypoints"}
         self.log.warning("reward function failed", run_id=command.run_id, reason=error.reason)
         await self.bus.publish(
             RewardFailed(
                 run_id=command.run_id,
                 cause=command.id,
-                rollout_id=command.rollout_id,
-                episode=-1,
+                rollout_id=rollout_id,
+                episode=episode,
                 step=int(params.get("steps", 0)),
                 reason=error.reason,
                 line=error.line,
@@ -191,6 +200,8 @@ class Simulator(Service[SimulatorSettings]):
         try:
             trials = await self._evaluate(command)
         except PlatformError as error:
+            if isinstance(error, RewardError):
+                await self._report_reward(command, command.evaluation_id, error)
             await self.bus.publish(
                 EvaluationFailed(
                     run_id=command.run_id,
@@ -218,14 +229,16 @@ class Simulator(Service[SimulatorSettings]):
 
     async def _evaluate(self, command: EvaluatePolicy) -> list[EpisodeEnded]:
         track = await self._track(command.track)
-        model = await self.objects.get(command.policy)
+        policies = [command.policy, *(opponent.policy for opponent in command.opponents)]
+        models = await asyncio.gather(*map(self.objects.get, policies))
 
         def drive() -> list[EpisodeEnded]:
             with tempfile.TemporaryDirectory() as folder:
-                policy_file = Path(folder) / "model.pb"
-                policy_file.write_bytes(model)
+                files = [Path(folder) / f"model_{number}.pb" for number in range(len(models))]
+                for file, model in zip(files, models, strict=True):
+                    file.write_bytes(model)
                 threads = self.settings.policy_threads
-                episodes = drive_trials(command, track, policy_file, threads)
+                episodes = drive_trials(command, track, files, threads)
                 return sorted(episodes, key=lambda episode: episode.episode)
 
         return await asyncio.to_thread(drive)
@@ -243,6 +256,6 @@ class Simulator(Service[SimulatorSettings]):
 
 def _picture(rollout: Rollout) -> bytes:
     buffer = io.BytesIO()
-    grey = rollout.picture(PICTURE_WIDTH_PX, PICTURE_HEIGHT_PX)
-    Image.fromarray(grey).save(buffer, "JPEG", quality=80)
+    picture = rollout.picture(PICTURE_WIDTH_PX, PICTURE_HEIGHT_PX)
+    Image.fromarray(picture).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()

@@ -48,11 +48,25 @@ CAR = np.dtype(
         ("gained_m", np.float64),  # of it in the last step
         ("progress_pct", np.float64),  # share of the lap, 0..100
         # the episode so far
+        ("episode", np.int64),  # the car's own count, from 0
+        ("episode_reward", np.float64),
         ("steps", np.int64),
         ("still_steps", np.int64),
         ("backward_steps", np.int64),
-        ("status", np.int64),
-    ]
+        ("laps", np.int64),  # completed
+        ("lap_ended", np.bool_),  # with the last step
+        ("hit", np.int64),  # body that the car has run into, -1 for none
+        ("breach", np.int64),  # rule that the last step broke
+        ("status", np.int64),  # how the episode ended
+        ("resets", np.int64),
+        ("pause_steps", np.int64),  # still to be waited
+        ("paused_steps", np.int64),
+        ("crash_count", np.int64),
+        ("off_track_count", np.int64),
+        ("immobilized_count", np.int64),
+        ("reversed_count", np.int64),
+    ],
+    align=True,
 )
 """One car; a batch is a one-dimensional array of these."""
 

@@ -134,7 +134,14 @@ def evaluations_router(trainer: "Trainer") -> APIRouter:
         ] = None,
     ) -> EvaluationDocument:
         asked = body or EvaluationRequest()
-        record = await trainer.evaluations.ask(run_id, asked.checkpoint, asked.trials, asked.track)
+        record = await trainer.evaluations.ask(
+            run_id,
+            asked.checkpoint,
+            asked.trials,
+            asked.track,
+            asked.rules,
+            asked.opponents,
+        )
         return EvaluationDocument.of(record)
 
     @router.get("", summary="List the evaluations of a run")

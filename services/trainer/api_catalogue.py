@@ -1,10 +1,12 @@
 """The REST API: tracks, models, health."""
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from libs.common.tracks.exports import export
 from services.trainer.documents import (
     Health,
     ModelDocument,
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
     from services.trainer.service import Trainer
 
 BYTES = "application/octet-stream"
+TRACK_FILES = (
+    ("npy", "track.npy", BYTES),
+    ("svg", "track.svg", "image/svg+xml"),
+    ("png", "preview.png", "image/png"),
+)
+"""Kind, path and media type of what a track can be downloaded as."""
+
 NPY_BODY = {
     "requestBody": {
         "required": True,
@@ -52,19 +61,49 @@ def _add_tracks(router: APIRouter, trainer: "Trainer") -> None:
         "/tracks",
         status_code=201,
         tags=["tracks"],
-        summary="Import a track: an .npy file of six columns",
+        summary="Import a track: an .npy file of six columns, or of a centre line",
         openapi_extra=NPY_BODY,
     )
     async def import_track(
-        request: Request, response: Response, name: Annotated[str, Query(examples=["my_track"])]
+        request: Request,
+        response: Response,
+        name: Annotated[str, Query(examples=["my_track"])],
+        width_m: Annotated[
+            float | None, Query(description="Of the road round a centre line; else 1.067")
+        ] = None,
     ) -> TrackDocument:
-        entry, new = await trainer.tracks.add(name, await request.body())
+        entry, new = await trainer.tracks.add(name, await request.body(), width_m)
         response.status_code = 201 if new else 200
         return TrackDocument.of(entry)
 
     @router.get("/tracks/{name}", tags=["tracks"], summary="A track with its lines")
     async def show_track(name: str) -> TrackShape:
-        return TrackShape.of(await trainer.tracks.load(name))
+        notes = (await trainer.tracks.find(name)).notes
+        return await asyncio.to_thread(TrackShape.of, await trainer.tracks.load(name), notes)
+
+    @router.delete(
+        "/tracks/{name}", status_code=204, tags=["tracks"], summary="Forget an imported track"
+    )
+    async def delete_track(name: str) -> None:
+        await trainer.delete_track(name)
+
+    for kind, path, media_type in TRACK_FILES:
+        _add_track_file(router, trainer, kind, path, media_type)
+
+
+def _add_track_file(
+    router: APIRouter, trainer: "Trainer", kind: str, path: str, media_type: str
+) -> None:
+    @router.get(
+        f"/tracks/{{name}}/{path}",
+        tags=["tracks"],
+        summary=f"The track as {path.rpartition('.')[2]}",
+        response_class=Response,
+        responses={200: {"content": {media_type: {}}}},
+    )
+    async def download_track(name: str) -> Response:
+        track = await trainer.tracks.load(name)
+        return Response(await asyncio.to_thread(export, track, kind), media_type=media_type)
 
 
 def _add_models(router: APIRouter, trainer: "Trainer") -> None:

@@ -4,13 +4,18 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, Self
 
-import numpy as np
 from pydantic import BaseModel, Field
 
 from libs.common.deepracer import layout
-from libs.common.deepracer.run_spec import CheckpointChoice, RunSpec
+from libs.common.deepracer.run_spec import (
+    CheckpointChoice,
+    EvaluationRules,
+    RunSpec,
+    StartSpec,
+)
 from libs.common.events import CheckpointRef, Outcome, ServiceBeat, TrialResult
 from libs.common.tracks import Track
+from libs.common.tracks.exports import as_document
 from services.trainer.evaluations import EvaluationRecord
 from services.trainer.heartbeats import SILENT_S
 from services.trainer.runs import Progress, RunRecord, Status
@@ -77,6 +82,10 @@ class EvaluationRequest(BaseModel):
     checkpoint: CheckpointChoice = "best"
     trials: int | None = Field(None, ge=1, le=100)
     track: str | None = None
+    rules: EvaluationRules | None = None
+    opponents: tuple[StartSpec, ...] = Field(
+        (), max_length=7, description="Checkpoints to race head-to-model against"
+    )
 
 
 class EvaluationDocument(BaseModel):
@@ -90,7 +99,7 @@ class EvaluationDocument(BaseModel):
     status: Literal["pending", "ended", "failed"]
     trials_asked: int
     trials: tuple[TrialResult, ...]
-    completed: int = Field(description="Trials that completed their lap")
+    completed: int = Field(description="Trials that completed their laps, never put back")
     reason: str | None = Field(description="Why it could not be driven")
     created_at: datetime
     ended_at: datetime | None
@@ -120,8 +129,9 @@ class TrackDocument(BaseModel):
     built_in: bool
     points: int
     length_m: float
-    width_m: float
+    width_m: float = Field(description="The mean")
     closed: bool
+    notes: tuple[str, ...] = Field((), description="What was unusual in the imported file")
 
     @classmethod
     def of(cls, entry: TrackEntry) -> Self:
@@ -140,22 +150,23 @@ class TrackShape(BaseModel):
     """A track with its lines, as [x, y] in metres; a closed one does not repeat its first point."""
 
     name: str
-    length_m: float
     closed: bool
+    direction: Literal["counterclockwise", "clockwise", "open"]
+    points: int
+    length_m: float
+    width_min_m: float
+    width_mean_m: float
+    width_max_m: float
+    bounds_m: tuple[float, float, float, float] = Field(description="x_min, y_min, x_max, y_max")
+    notes: tuple[str, ...]
     centre: Points
     inner: Points
     outer: Points
 
     @classmethod
-    def of(cls, track: Track) -> Self:
+    def of(cls, track: Track, notes: tuple[str, ...]) -> Self:
         """The shape, rounded to a tenth of a millimetre."""
-        lines = {name: _rounded(getattr(track, name)) for name in ("centre", "inner", "outer")}
-        length_m = round(track.length_m, 3)
-        return cls(name=track.name, length_m=length_m, closed=track.closed, **lines)
-
-
-def _rounded(points: Any) -> Points:
-    return [(x, y) for x, y in np.round(points, 4).tolist()]
+        return cls.model_validate({**as_document(track), "notes": notes})
 
 
 class ModelFile(BaseModel):

@@ -108,9 +108,18 @@ class Lockstep:
         return Turn(np.concatenate(frames), steps, tuple(anew), tuple(requests))
 
     def reply(
-        self, turn: Turn, actions: Sequence[int], episodes: Sequence[int], iteration: int
+        self,
+        turn: Turn,
+        actions: Sequence[int],
+        episodes: Sequence[int],
+        iteration: int,
+        commands: Sequence[tuple[float, float]] = (),
     ) -> None:
-        """Send every simulator of the turn on its way with the actions of its cars."""
+        """
+        Send every simulator of the turn on its way with the actions of its cars.
+
+        Of a continuous action space there are no `actions` but `commands`, see `ActionReply`.
+        """
         for seat, request in zip(self._seats.values(), turn.requests, strict=True):
             if seat.request is not request:  # its simulator began anew meanwhile: it asks again
                 continue
@@ -119,6 +128,7 @@ class Lockstep:
                 rollout_id=seat.rollout_id,
                 step=request.step,
                 actions=tuple(actions[seat.cars]),
+                commands=tuple(commands[seat.cars]),
                 episodes=tuple(episodes[seat.cars]),
                 iteration=iteration,
             )

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from libs.common.deepracer import layout
-from libs.common.deepracer.run_spec import RunSpec
+from libs.common.deepracer.run_spec import RaceSpec, RunSpec
 
 
 def run_files(spec: RunSpec) -> dict[str, bytes]:
@@ -40,11 +40,34 @@ def training_params(spec: RunSpec) -> bytes:
         "TRACK_DIRECTION_CLOCKWISE": spec.race.direction == "clockwise",
         "ALTERNATE_DRIVING_DIRECTION": spec.race.alternate_direction,
         "CHANGE_START_POSITION": spec.race.change_start_position,
+        **_road_users(spec.race),
         "MODEL_METADATA_FILE_S3_KEY": layout.run_model_metadata(spec.name),
         "REWARD_FILE_S3_KEY": layout.reward_function(spec.name),
         "SAGEMAKER_SHARED_S3_PREFIX": layout.run_prefix(spec.name),
     }
     return yaml.safe_dump(values, sort_keys=False).encode()
+
+
+def _road_users(race: RaceSpec) -> dict[str, object]:
+    """What else is on the road, in the same spelling."""
+    if race.type == "object_avoidance":
+        places = [f"{place.position:g},{place.lane}" for place in race.objects.places]
+        return {
+            "NUMBER_OF_OBSTACLES": str(race.objects.count),
+            "IS_OBSTACLE_BOT_CAR": "False",
+            "RANDOMIZE_OBSTACLE_LOCATIONS": str(not places),
+            **({"OBJECT_POSITIONS": places} if places else {}),
+        }
+    if race.type == "head_to_bot":
+        return {
+            "NUMBER_OF_BOT_CARS": str(race.bots.count),
+            "RANDOMIZE_BOT_CAR_LOCATIONS": str(race.bots.random_places),
+            "BOT_CAR_SPEED": f"{race.bots.speed_high_mps:g}",
+            "IS_LANE_CHANGE": str(race.bots.lane_changes),
+            "LOWER_LANE_CHANGE_TIME": f"{race.bots.change_every_low_s:g}",
+            "UPPER_LANE_CHANGE_TIME": f"{race.bots.change_every_high_s:g}",
+        }
+    return {}
 
 
 def _json(value: dict[str, Any]) -> bytes:

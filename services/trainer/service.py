@@ -157,6 +157,18 @@ class Trainer(Service[TrainerSettings]):
         await self.queue.delete(run_id)
         await self.evaluations.forget(run_id)
 
+    async def delete_track(self, name: str) -> None:
+        """
+        Forget an imported track.
+
+        Raises:
+            NotFound: no track has that name.
+            Conflict: it is built in, or a run or a pending evaluation refers to it.
+        """
+        users = [record.run_id for record in self.table.all() if record.track.name == name]
+        users += await self.evaluations.pending_on(name)
+        await self.tracks.delete(name, users)
+
     def detail(self) -> dict[str, Any]:
         """The runs in hand."""
         return {"runs": self.claims.run_ids} if self.ready else {}

@@ -105,11 +105,10 @@ class Training:
 
     async def _send_rollouts(self) -> None:
         order, spec = self._order, self._order.spec
-        cars, simulators = (
-            spec.hyperparameters.cars,
-            min(spec.simulators, spec.hyperparameters.cars),
-        )
-        bounds = [cars * number // simulators for number in range(simulators + 1)]
+        together = spec.race.cars_in_arena  # they share a track and so a simulator
+        arenas = spec.hyperparameters.cars // together
+        simulators = min(spec.simulators, arenas)
+        bounds = [arenas * number // simulators * together for number in range(simulators + 1)]
         slices = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
         names = [
             rollout_name(order.run_id, order.attempt, self._rollouts + number)
@@ -130,6 +129,8 @@ class Training:
                     reward_function=spec.reward_function,
                     cars=numbers,
                     seeds=tuple(spec.seed + number for number in numbers),
+                    world=spec.world,
+                    randomisation=spec.randomisation,
                 )
             )
 

@@ -23,7 +23,8 @@ from libs.common.deepracer.metadata import DiscreteAction, ModelMetadata
 from libs.common.deepracer.run_spec import RaceSpec, RunSpec
 from libs.common.events import CarStep
 from libs.common.tracks import Track, load_built_in, parse_npy
-from services.simulator.time_trial import CarOutcome, TimeTrial
+from services.simulator.race import Race, StepResult
+from services.simulator.rollout import as_steps
 from services.trainer.learner import Learner
 from services.trainer.network import configure_threads
 
@@ -67,15 +68,15 @@ class Course:
         self._steering_rad = np.array([each.steering_rad for each in metadata.action_space])
         self._speed_mps = np.array([each.speed for each in metadata.action_space])
 
-    def trial(self, seeds: Sequence[int]) -> TimeTrial:
+    def start(self, seeds: Sequence[int]) -> Race:
         """Cars on the track, one for each seed."""
-        return TimeTrial(self.track, self.race, self.metadata.version, seeds)
+        return Race(self.track, self.race, self.metadata.version, seeds)
 
-    def drive(self, trial: TimeTrial, actions: Sequence[int]) -> tuple[CarOutcome, ...]:
+    def drive(self, race: Race, actions: Sequence[int]) -> StepResult:
         """One camera step."""
         chosen = np.asarray(actions)
-        trial.step(self._steering_rad[chosen], self._speed_mps[chosen], chosen)
-        return trial.finish_step([centre_line_reward(params) for params in trial.reward_params()])
+        race.step(self._steering_rad[chosen], self._speed_mps[chosen], chosen)
+        return race.finish_step([centre_line_reward(params) for params in race.measured_params()])
 
 
 def centre_line_reward(params: dict[str, float]) -> float:
@@ -88,40 +89,26 @@ def centre_line_reward(params: dict[str, float]) -> float:
 
 def evaluate(learner: Learner, course: Course, seed: int) -> int:
     """How many of five cars lap with the most probable actions."""
-    trial = course.trial(range(seed, seed + TRIALS))
+    race = course.start(range(seed, seed + TRIALS))
     laps: dict[int, bool] = {}
     while len(laps) < TRIALS:
-        actions = np.argmax(learner.action_probabilities(trial.observations), axis=1)
-        for car, outcome in enumerate(course.drive(trial, actions)):
-            if outcome.done:
-                laps.setdefault(car, outcome.status == "lap_complete")
+        actions = np.argmax(learner.action_probabilities(race.observations), axis=1)
+        result = course.drive(race, actions)
+        for episode in result.ended:
+            laps.setdefault(episode.car, not np.isnan(result.lap_s[episode.car]))
     return sum(laps.values())
 
 
 def rollouts(learner: Learner, course: Course, spec: RunSpec) -> Iterator[bool]:
     """Drive and learn; yields whether an iteration ended, at every camera step."""
     cars = spec.hyperparameters.cars
-    trial = course.trial(range(spec.seed, spec.seed + cars))
+    race = course.start(range(spec.seed, spec.seed + cars))
     steps: Sequence[CarStep] = ()
     while True:
-        decision = learner.act(trial.observations, steps)
+        decision = learner.act(race.observations, steps)
         yield decision.ended is not None
-        outcomes = course.drive(trial, decision.actions)
-        steps = [as_step(outcome) for outcome in outcomes]
-
-
-def as_step(outcome: CarOutcome) -> CarStep:
-    """What a simulator would send of it."""
-    return CarStep(
-        reward=outcome.reward,
-        done=outcome.done,
-        truncated=outcome.truncated,
-        status=outcome.status,
-        progress_pct=outcome.progress_pct,
-        steps=outcome.steps,
-        episode_reward=outcome.episode_reward,
-        lap_s=outcome.lap_s,
-    )
+        result = course.drive(race, decision.actions)
+        steps = as_steps(result, result.episode.tolist())
 
 
 def learn_to_lap(spec: RunSpec, course: Course, max_seconds: float) -> Outcome:

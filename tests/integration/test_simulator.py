@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from libs.common.bus import Bus
 from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.events import (
+    PLATFORM,
     ActionRequest,
     CameraSeen,
     CarsMoved,
@@ -18,6 +20,7 @@ from libs.common.events import (
     EpisodeEnded,
     EvaluatePolicy,
     EvaluationFailed,
+    MessageRejected,
     ObjectRef,
     RewardFailed,
     RunWatched,
@@ -28,6 +31,7 @@ from services.trainer.lockstep import Lockstep, rollout_name
 from tests.conftest import Connect
 from tests.servers import NatsServer, S3Server
 from tests.service_process import ServiceProcess
+from tests.small_policy import small_weights, write_policy
 
 STRAIGHT = 1
 METADATA = ModelMetadata.model_validate(
@@ -36,6 +40,17 @@ METADATA = ModelMetadata.model_validate(
             {"steering_angle": angle, "speed": 2.0, "index": index}
             for index, angle in enumerate((-30.0, 0.0, 30.0))
         ]
+    }
+)
+
+
+CONTINUOUS = ModelMetadata.model_validate(
+    {
+        "action_space": {
+            "steering_angle": {"low": -30, "high": 30},
+            "speed": {"low": 1.0, "high": 3.0},
+        },
+        "action_space_type": "continuous",
     }
 )
 
@@ -66,14 +81,20 @@ def run() -> str:
     return f"drive-{uuid4().hex[:8]}"
 
 
-def rollout(name: str, cars: range, reward: str = "return 1.0") -> CollectRollout:
+def rollout(
+    name: str,
+    cars: range,
+    reward: str = "return 1.0",
+    race: RaceSpec | None = None,
+    metadata: ModelMetadata = METADATA,
+) -> CollectRollout:
     return CollectRollout(
         id=name,
         run_id=name.split(".")[0],
         rollout_id=name,
         track=TrackRef(name="oval"),
-        race=RaceSpec(),
-        metadata=METADATA,
+        race=race or RaceSpec(),
+        metadata=metadata,
         reward_function=f"def reward_function(params):\n    {reward}\n",
         cars=tuple(cars),
         seeds=tuple(cars),
@@ -83,8 +104,11 @@ def rollout(name: str, cars: range, reward: str = "return 1.0") -> CollectRollou
 class Driver:
     """Drives straight on and numbers episodes, as the learner does."""
 
-    def __init__(self, bus: Bus, run: str, first_episode: int = 0) -> None:
+    def __init__(
+        self, bus: Bus, run: str, first_episode: int = 0, continuous: bool = False
+    ) -> None:
         self.lockstep, self._bus, self._run = Lockstep(run), bus, run
+        self._continuous = continuous
         self.episodes: list[int] = []
         self.ended: list[int] = []
         self._next = first_episode
@@ -115,8 +139,10 @@ class Driver:
                 if step.done and car not in turn.anew:
                     self.ended.append(step.episode)
                     self.episodes[car] = self._number()
-            actions = [STRAIGHT] * len(self.episodes)
-            self.lockstep.reply(turn, actions, self.episodes, iteration=3)
+            count = len(self.episodes)
+            actions, commands = [STRAIGHT] * count, [(0.0, 2.0)] * count
+            given = ([], commands) if self._continuous else (actions, [])
+            self.lockstep.reply(turn, given[0], self.episodes, 3, given[1])
 
 
 async def first_episodes(bus: Bus, run: str, count: int) -> list[EpisodeEnded]:
@@ -203,6 +229,45 @@ async def test_a_reward_that_raises_ends_the_rollout_and_the_simulator_lives_on(
         await first_episodes(bus, run, 2)
 
 
+@pytest.mark.parametrize("kind", ["object_avoidance", "head_to_bot", "head_to_model"])
+async def test_every_race_is_driven(
+    simulator: ServiceProcess, connect: Connect, run: str, kind: str
+) -> None:
+    bus = await connect("trainer")
+    race = RaceSpec(type=kind, objects={"count": 3}, bots={"count": 3}, cars_on_track=4)
+    reward = "return len(params['objects_location']) + params['object_in_camera']"
+    command = rollout(rollout_name(run, 1, 0), range(8), reward, race)
+    async with Driver(bus, run).driving(command):
+        episodes = await first_episodes(bus, run, 16)
+    for episode in episodes:
+        assert set(episode.columns.reward[1:]) <= {3.0, 4.0}
+        assert episode.status in ("crashed", "off_track")
+        assert episode.crash_count == (episode.status == "crashed")
+
+
+async def test_continuous_commands_are_driven_as_they_are(
+    simulator: ServiceProcess, connect: Connect, run: str
+) -> None:
+    bus = await connect("trainer")
+    command = rollout(rollout_name(run, 1, 0), range(2), metadata=CONTINUOUS)
+    async with Driver(bus, run, continuous=True).driving(command):
+        for episode in await first_episodes(bus, run, 2):
+            assert set(episode.columns.action) == {-1}
+            assert set(episode.columns.speed_mps[1:]) == {2.0}
+
+
+async def test_actions_of_another_kind_of_action_space_are_refused_with_the_reason(
+    simulator: ServiceProcess, connect: Connect, run: str
+) -> None:
+    bus = await connect("trainer")
+    command = rollout(rollout_name(run, 1, 0), range(2), metadata=CONTINUOUS)
+    async with Driver(bus, run).driving(command):
+        async with asyncio.timeout(30):
+            refused = (await anext(bus.follow(PLATFORM, classes=[MessageRejected]))).message
+    assert isinstance(refused, MessageRejected)
+    assert "got 2 indices and 0 commands for 2 cars" in refused.reason
+
+
 async def test_pictures_and_poses_are_sent_while_someone_watches(
     simulator: ServiceProcess, connect: Connect, run: str
 ) -> None:
@@ -228,20 +293,46 @@ async def test_pictures_and_poses_are_sent_while_someone_watches(
     assert picture.jpeg.startswith(b"\xff\xd8")
 
 
+async def test_a_reward_that_raises_in_an_evaluation_is_told_with_its_params(
+    simulator: ServiceProcess, connect: Connect, run: str, s3_server: S3Server, tmp_path: Path
+) -> None:
+    bus = await connect("trainer")
+    file = await asyncio.to_thread(write_policy, small_weights(3), tmp_path / "model.pb")
+    async with store(s3_server) as objects:
+        policy = await objects.put("broken-reward/model.pb", file.read_bytes())
+    source = "def reward_function(params):\n    return 1 / (params['steps'] - 7)\n"
+    command = evaluation(run, policy).model_copy(update={"reward_function": source})
+    await bus.publish(command)
+    failures: dict[type, object] = {}
+    async with asyncio.timeout(60):
+        async for received in bus.follow(run, classes=[RewardFailed, EvaluationFailed]):
+            failures[type(received.message)] = received.message
+            if len(failures) == 2:
+                break
+    failed = failures[RewardFailed]
+    assert isinstance(failed, RewardFailed)
+    assert failed.rollout_id == command.evaluation_id
+    assert (failed.line, failed.params["steps"]) == (2, 7)
+    assert "ZeroDivisionError" in failed.traceback
+
+
 async def test_a_policy_that_is_no_graph_fails_its_evaluation_with_the_reason(
     simulator: ServiceProcess, connect: Connect, run: str, s3_server: S3Server
 ) -> None:
     bus = await connect("trainer")
-    store = ObjectStore(
-        s3_server.endpoint, s3_server.access_key, s3_server.secret_key, "us-east-1", "simulator"
-    )
-    async with store as objects:
+    async with store(s3_server) as objects:
         policy = await objects.put("model.pb", b"no graph")
     await bus.publish(evaluation(run, policy))
     async with asyncio.timeout(30):
         failed = (await anext(bus.follow(run, classes=[EvaluationFailed]))).message
     assert isinstance(failed, EvaluationFailed)
     assert "8 bytes" in failed.reason
+
+
+def store(server: S3Server) -> ObjectStore:
+    return ObjectStore(
+        server.endpoint, server.access_key, server.secret_key, "us-east-1", "simulator"
+    )
 
 
 def evaluation(run: str, policy: ObjectRef) -> EvaluatePolicy:

@@ -1,11 +1,16 @@
 """The trainer's REST API on a running trainer, with a real bus and a real store."""
 
+import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import numpy as np
 import pytest
 import stamina
 from httpx_sse import EventSource, ServerSentEvent, connect_sse
@@ -46,6 +51,12 @@ def queue(
     answer = client.post("/runs", json={"files": files, "name": name, **fields})
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
+
+
+def npy(array: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 def refusal(answer: httpx.Response, status: int = 422) -> str:
@@ -511,10 +522,86 @@ def test_a_track_under_a_name_in_use_conflicts(client: httpx.Client) -> None:
     name = f"mine-{uuid4().hex[:6]}"
     client.post("/tracks", params={"name": name}, content=load_built_in("oval").to_npy())
     other = load_built_in("loop").to_npy()
-    assert name in refusal(client.post("/tracks", params={"name": name}, content=other), 409)
+    told = refusal(client.post("/tracks", params={"name": name}, content=other), 409)
+    assert f"another track '{name}' exists already, 17.8" in told
     assert "built-in" in refusal(
         client.post("/tracks", params={"name": "oval"}, content=other), 409
     )
+
+
+def test_a_centre_line_is_imported_as_a_road_of_the_width_that_is_asked_for(
+    client: httpx.Client,
+) -> None:
+    name, line = f"line-{uuid4().hex[:6]}", npy(load_built_in("oval").waypoints[:-1])
+    query = {"name": name, "width_m": "0.9"}
+    answer = client.post("/tracks", params=query, content=line).json()
+    assert answer["width_m"] == pytest.approx(0.9, abs=0.001)
+    assert "the loop was closed" in answer["notes"][0]
+    assert client.get(f"/tracks/{name}").json()["notes"] == answer["notes"]
+    stored = client.get(f"/tracks/{name}/track.npy").content
+    assert np.load(io.BytesIO(stored)).shape == (150, 6)
+    assert client.post("/tracks", params={"name": name}, content=stored).status_code == 200
+    told = refusal(client.post("/tracks", params={**query, "width_m": "99"}, content=line))
+    assert "accepted are 0.2 to 20 m" in told
+
+
+def test_a_track_is_shown_in_numbers_as_a_picture_and_as_a_drawing(client: httpx.Client) -> None:
+    shape = client.get("/tracks/alley").json()
+    assert (shape["direction"], shape["points"]) == ("counterclockwise", len(shape["centre"]))
+    assert shape["width_min_m"] <= shape["width_mean_m"] <= shape["width_max_m"]
+    picture = client.get("/tracks/alley/preview.png")
+    assert picture.headers["content-type"] == "image/png"
+    assert picture.content.startswith(b"\x89PNG")
+    assert client.get("/tracks/alley/track.npy").content == load_built_in("alley").to_npy()
+    assert b"stroke-dasharray" in client.get("/tracks/alley/track.svg").content
+    for unknown in ("none", "a..b", "end.", "*", "two%20words"):
+        refusal(client.get(f"/tracks/{unknown}/preview.png"), 404)
+        refusal(client.get(f"/tracks/{unknown}"), 404)
+
+
+def test_a_track_that_nothing_refers_to_is_deleted(client: httpx.Client, name: str) -> None:
+    track = f"short-lived-{uuid4().hex[:6]}"
+    client.post("/tracks", params={"name": track}, content=load_built_in("oval").to_npy())
+    queue(client, name, track=track)
+    assert f"referred to by {name}" in refusal(client.delete(f"/tracks/{track}"), 409)
+    wait_for_status(client, name, "finished")
+    client.delete(f"/runs/{name}").raise_for_status()
+    assert client.delete(f"/tracks/{track}").status_code == 204
+    refusal(client.get(f"/tracks/{track}"), 404)
+    refusal(client.delete(f"/tracks/{track}"), 404)
+    assert "built-in" in refusal(client.delete("/tracks/oval"), 409)
+    again = client.post("/tracks", params={"name": track}, content=load_built_in("loop").to_npy())
+    assert again.status_code == 201
+
+
+def test_a_folder_of_tracks_is_brought_in_by_the_command_line(
+    client: httpx.Client, tmp_path: Path
+) -> None:
+    def slipstream(*words: str) -> tuple[int, Any]:
+        command = [sys.executable, "-m", "libs.cli", "tracks", *words, "--json"]
+        env = {"DR_API_URL": str(client.base_url).removesuffix("/v1/")}
+        ended = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+        return ended.returncode, json.loads(ended.stdout)
+
+    mark = uuid4().hex[:6]
+    for name in ("loop", "alley"):
+        (tmp_path / f"{name}_{mark}.npy").write_bytes(load_built_in(name).to_npy())
+    (tmp_path / f"broken_{mark}.npy").write_bytes(npy(np.full((9, 6), np.nan)))
+    code, told = slipstream("import", str(tmp_path))
+    outcomes = [item["outcome"] for item in told]
+    assert (code, outcomes) == (1, ["imported", "refused", "imported"])
+    (tmp_path / f"broken_{mark}.npy").unlink()
+    code, told = slipstream("import", str(tmp_path))
+    assert (code, {item["outcome"] for item in told}) == (0, {"already there"})
+
+    assert slipstream("reverse", f"alley_{mark}")[1]["name"] == f"alley_{mark}-reversed"
+    assert client.get(f"/tracks/alley_{mark}-reversed").json()["direction"] == "clockwise"
+    assert slipstream("rename", f"alley_{mark}-reversed", f"new_{mark}")[0] == 0
+    assert slipstream("show", f"new_{mark}")[1]["length_m"] == told[0]["length_m"]
+    assert slipstream("delete", f"new_{mark}")[0] == 0
+    listed = {item["name"] for item in slipstream("list")[1]}
+    assert f"loop_{mark}" in listed
+    assert not {f"new_{mark}", f"alley_{mark}-reversed", f"broken_{mark}"} & listed
 
 
 def test_what_is_no_track_is_refused(client: httpx.Client) -> None:
@@ -523,7 +610,8 @@ def test_what_is_no_track_is_refused(client: httpx.Client) -> None:
 
     refusal(send("mine", b"no numbers"))
     refusal(send("mine", b""))
-    assert "'../up'" in refusal(send("../up", load_built_in("oval").to_npy()))
+    for name in ("../up", "a..b", "end.", "new\nline", ""):
+        assert repr(name) in refusal(send(name, load_built_in("oval").to_npy()))
     assert "5,242,880" in refusal(send("mine", b"x" * 6_000_000), 413)
 
 

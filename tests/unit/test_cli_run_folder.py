@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.cli.run_folder import read_run_folder, suggest_name, track_name_of
+from libs.cli.run_folder import read_run_folder, suggest_name
 from libs.common.errors import InvalidInput, NotFound
 
 
@@ -56,10 +56,3 @@ def test_a_run_gets_a_free_name(
     tmp_path: Path, folder: str, run_file: str, taken: list[str], name: str
 ) -> None:
     assert suggest_name(tmp_path / folder, {"run.yaml": run_file}, taken) == name
-
-
-def test_a_track_is_imported_under_its_files_name() -> None:
-    assert track_name_of(Path("tracks/reinvent_base.npy")) == "reinvent_base"
-    assert track_name_of(Path("Oval 2 (new).npy")) == "Oval_2_new"
-    with pytest.raises(InvalidInput, match="makes no name"):
-        track_name_of(Path("???.npy"))

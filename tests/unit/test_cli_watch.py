@@ -13,12 +13,14 @@ from libs.cli.watch import WatchedRun, describe_event, estimate_time_left_s
 from libs.common.deepracer.run_spec import LimitsSpec
 from libs.common.events import (
     EpisodeEnded,
+    EvaluationEnded,
     IterationEnded,
     LogWritten,
     RunEnded,
     RunInterrupted,
     RunStarted,
     StepColumns,
+    TrialResult,
 )
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -57,6 +59,23 @@ def test_laps_of_training_are_counted_and_the_best_one_is_kept() -> None:
     run.apply(lap(4, 9.0, phase="evaluation"))
     assert (run.episodes, run.laps, run.best_lap_s) == (4, 3, 11.0)
     assert run.first_lap_at == NOON + timedelta(seconds=1)
+
+
+def test_the_first_lap_may_be_one_of_an_evaluation_and_its_laps_are_told() -> None:
+    run = WatchedRun("starter")
+    for event in (episode(0), lap(1, 9.0, phase="evaluation"), lap(2, 11.0)):
+        run.apply(event)
+    trials = [
+        TrialResult(trial=0, status="lap_complete", progress_pct=100.0, steps=135, lap_s=9.0),
+        TrialResult(trial=1, status="off_track", progress_pct=40.0, steps=60),
+    ]
+    run.apply(
+        EvaluationEnded(
+            run_id="starter", evaluation_id="e", checkpoint="c", track="loop", trials=tuple(trials)
+        )
+    )
+    assert run.first_lap_at == NOON + timedelta(seconds=1)
+    assert "evaluated 1 of 2 laps" in run.sentence()
 
 
 def test_the_status_follows_the_run_to_its_end_and_back() -> None:

@@ -102,6 +102,21 @@ def test_an_episode_begins_with_prepare_and_ends_with_its_status() -> None:
     assert [row["done"] for row in rows] == ["False", "False", "False", "True"]
 
 
+def test_a_penalty_is_a_pause_in_the_trace_and_counts_in_the_metrics() -> None:
+    driven = episode(status="lap_complete")
+    columns = driven.columns.model_copy(
+        update={"pause_s": (0.0, 0.0, 0.5, 0.5), "crashes": (0, 1, 1, 1)}
+    )
+    counts = {"crash_count": 1, "reset_count": 1, "lap_times_s": (12.0,)}
+    driven = driven.model_copy(update={"columns": columns, **counts})
+    rows = rows_of(simtrace_csv([driven]))
+    assert [row["episode_status"] for row in rows[1:3]] == ["in_progress", "pause"]
+    assert [row["pause_duration"] for row in rows] == ["0.0", "0.0", "0.5", "0.5"]
+    assert [row["obstacle_crash_counter"] for row in rows] == ["0", "1", "1", "1"]
+    [metrics] = evaluation_metrics([driven])["metrics"]
+    assert (metrics["crash_count"], metrics["reset_count"], metrics["off_track_count"]) == (1, 1, 0)
+
+
 def test_the_start_shows_an_action_of_the_space() -> None:
     assert [row["action"] for row in rows_of(simtrace_csv([episode()]))] == ["4", "4", "0", "2"]
 

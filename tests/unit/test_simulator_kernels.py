@@ -9,9 +9,12 @@ import numpy as np
 from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.tracks import load_built_in
 from services.simulator.camera import render_car, render_views
-from services.simulator.course import measure_car, measure_cars
-from services.simulator.rules import judge_cars
-from services.simulator.time_trial import TimeTrial
+from services.simulator.course import measure_cars
+from services.simulator.episode_log import record_starts, record_steps
+from services.simulator.race import Race
+from services.simulator.resets import hold_paused_cars, put_back_cars
+from services.simulator.rules import run_arenas
+from services.simulator.starts import begin_episodes
 from services.simulator.vehicle import drive_cars
 from services.simulator.warm_up import warm_up
 
@@ -23,24 +26,38 @@ import numpy as np
 
 from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.tracks import load_built_in
-from services.simulator.time_trial import TimeTrial
+from services.simulator.race import Race
 
 assert numba.config.DISABLE_JIT == (sys.argv[2] == "plain")
-race = RaceSpec(alternate_direction=True, max_steps=15)
+trial = RaceSpec(alternate_direction=True, max_steps=15)
+bots = RaceSpec(
+    type="head_to_bot",
+    max_steps=12,
+    off_track_penalty_s=0.2,
+    bots={"lane_changes": True, "speed_high_mps": 2.0, "change_every_low_s": 0.5},
+)
+boxes = RaceSpec(type="object_avoidance", crash_penalty_s=0.2, objects={"count": 6})
+together = RaceSpec(type="head_to_model", cars_on_track=3)
 random = np.random.default_rng(5)
 record = {}
-for name, version in (("loop", "5"), ("hairpins", "4")):
-    trial = TimeTrial(load_built_in(name), race, version, seeds=range(3))
+for name, version, rules in (
+    ("loop", "5", trial),
+    ("hairpins", "4", bots),
+    ("oval", "5", boxes),
+    ("loop", "5", together),
+):
+    race = Race(load_built_in(name), rules, version, range(3), resets=rules.type != "time_trial")
     angles = np.clip(random.normal(0, 0.3, (20, 3)), -0.6, 0.6)
     speeds = random.uniform(0.5, 4.0, (20, 3))
     states = []
     for angle, speed in zip(angles, speeds):
-        trial.step(angle, speed)
-        states.append([list(params.values())[:11] for params in trial.measured_params()])
-        trial.finish_step(np.zeros(3))
-        states.append(trial.poses())
-    record[name] = np.concatenate([np.ravel(state) for state in states])
-    record[name + "-pictures"] = trial.observations
+        race.step(angle, speed)
+        states.append([list(params.values())[:11] for params in race.measured_params()])
+        race.finish_step(np.zeros(3))
+        states.append(race.poses())
+        states.append([list(body)[1:] for body in race.bodies.ravel().tolist()])
+    record[rules.type] = np.concatenate([np.ravel(state) for state in states])
+    record[rules.type + "-pictures"] = race.observations
 np.savez(sys.argv[1], **record)
 """
 
@@ -61,16 +78,27 @@ def test_compiled_kernels_equal_plain_python(tmp_path: Path) -> None:
     assert compiled.keys() == plain.keys()
     for name, values in compiled.items():
         assert np.array_equal(values, plain[name]), name
-    assert compiled["loop-pictures"].std() > 20
+    assert compiled["time_trial-pictures"].std() > 20
 
 
 def test_warming_up_compiles_every_kernel_that_a_rollout_calls() -> None:
     warm_up()
-    called = (drive_cars, measure_cars, measure_car, judge_cars, render_views, render_car)
+    called = (
+        begin_episodes,
+        drive_cars,
+        measure_cars,
+        run_arenas,
+        hold_paused_cars,
+        put_back_cars,
+        record_starts,
+        record_steps,
+        render_views,
+        render_car,
+    )
     for kernel in called:
         assert kernel.signatures, kernel.__name__
     before = [len(kernel.signatures) for kernel in called]
-    trial = TimeTrial(load_built_in("loop"), RaceSpec(), version="4", seeds=(1, 2, 3))
-    trial.step([0.1, 0.2, 0.3], [1.0, 2.0, 3.0], [0, 1, 2])
-    trial.finish_step([0.0, 0.0, 0.0])
+    race = Race(load_built_in("loop"), RaceSpec(), version="4", seeds=(1, 2, 3))
+    race.step([0.1, 0.2, 0.3], [1.0, 2.0, 3.0], [0, 1, 2])
+    race.finish_step([0.0, 0.0, 0.0])
     assert [len(kernel.signatures) for kernel in called] == before

@@ -1,21 +1,13 @@
 """Exported policies: a frozen graph of TensorFlow runs the same in OpenVINO; rubbish is refused."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from libs.common.errors import InvalidInput
-from services.simulator.policy import INPUT, OUTPUT, ExportedPolicy
-
-Weights = dict[str, np.ndarray]
-
-
-def small_weights(actions: int) -> Weights:
-    random = np.random.default_rng(1)
-    shapes = {"kernel": (8, 8, 1, 4), "bias": (4,), "dense": (29 * 39 * 4, actions)}
-    return {name: random.normal(0, 0.05, shape) for name, shape in shapes.items()}
+from services.simulator.policy import ExportedPolicy
+from tests.small_policy import Weights, small_weights, write_policy
 
 
 def policy_in_numpy(images: np.ndarray, weights: Weights) -> np.ndarray:
@@ -28,32 +20,9 @@ def policy_in_numpy(images: np.ndarray, weights: Weights) -> np.ndarray:
     return exponents / exponents.sum(axis=1, keepdims=True)
 
 
-@pytest.fixture(scope="module")
-def freeze() -> Callable[[Weights, Path], Path]:
-    """Write a frozen graph with DeepRacer's names for its input and output."""
-    import tensorflow as tf
-
-    v1 = tf.compat.v1
-
-    def write(weights: Weights, path: Path) -> Path:
-        graph = tf.Graph()
-        with graph.as_default():
-            images = v1.placeholder(tf.float32, [None, 120, 160, 1], name=INPUT)
-            values = {name: tf.constant(array, tf.float32) for name, array in weights.items()}
-            maps = tf.nn.conv2d(images / 255.0, values["kernel"], 4, "VALID") + values["bias"]
-            hidden = tf.reshape(tf.nn.relu(maps), [-1, 29 * 39 * 4])
-            tf.nn.softmax(hidden @ values["dense"], name=OUTPUT)
-        path.write_bytes(graph.as_graph_def().SerializeToString())
-        return path
-
-    return write
-
-
-def test_a_frozen_graph_gives_the_probabilities_of_its_weights(
-    freeze: Callable[[Weights, Path], Path], tmp_path: Path
-) -> None:
+def test_a_frozen_graph_gives_the_probabilities_of_its_weights(tmp_path: Path) -> None:
     weights = small_weights(actions=7)
-    policy = ExportedPolicy(freeze(weights, tmp_path / "model_3.pb"))
+    policy = ExportedPolicy(write_policy(weights, tmp_path / "model_3.pb"))
     assert policy.actions == 7
     for count in (1, 8, 3):
         images = np.random.default_rng(count).integers(0, 256, (count, 120, 160), np.uint8)
@@ -63,10 +32,8 @@ def test_a_frozen_graph_gives_the_probabilities_of_its_weights(
         np.testing.assert_allclose(found, policy_in_numpy(images, weights), atol=1e-5)
 
 
-def test_a_result_is_not_overwritten_by_the_next_call(
-    freeze: Callable[[Weights, Path], Path], tmp_path: Path
-) -> None:
-    policy = ExportedPolicy(freeze(small_weights(actions=5), tmp_path / "model.pb"))
+def test_a_result_is_not_overwritten_by_the_next_call(tmp_path: Path) -> None:
+    policy = ExportedPolicy(write_policy(small_weights(actions=5), tmp_path / "model.pb"))
     first = policy.probabilities(np.zeros((2, 120, 160), np.uint8))
     kept = first.copy()
     policy.probabilities(np.full((2, 120, 160), 200, np.uint8))
@@ -100,10 +67,8 @@ def test_a_graph_without_the_policys_nodes_is_refused(tmp_path: Path) -> None:
         ExportedPolicy(path)
 
 
-def test_a_truncated_graph_is_refused(
-    freeze: Callable[[Weights, Path], Path], tmp_path: Path
-) -> None:
-    path = freeze(small_weights(actions=5), tmp_path / "model.pb")
+def test_a_truncated_graph_is_refused(tmp_path: Path) -> None:
+    path = write_policy(small_weights(actions=5), tmp_path / "model.pb")
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(InvalidInput, match="can't be read"):
         ExportedPolicy(path)

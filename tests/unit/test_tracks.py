@@ -1,5 +1,7 @@
 """Tracks: the built-in ones, geometry along and across them, and the way to `.npy` and back."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,15 +9,21 @@ from hypothesis import strategies as st
 from shapely.geometry import LineString, Polygon
 
 from libs.common.errors import NotFound
-from libs.common.tracks import Track, built_in_names, load_built_in, parse_npy
+from libs.common.tracks import Track, built_in_names, load_built_in, parse_npy, read_npy
+from libs.common.tracks.facts import find_facts
 
+DOCS = Path(__file__).parents[2] / "docs"
 SMALLEST_TURN_M = 0.44  # what a car steering 30 degrees can drive
 
 names = st.sampled_from(built_in_names())
 
 
-def test_there_are_three_built_in_tracks() -> None:
-    assert built_in_names() == ("hairpins", "loop", "oval")
+def test_there_are_at_least_eight_built_in_tracks_of_every_size() -> None:
+    assert len(built_in_names()) >= 8
+    tracks = [load_built_in(name) for name in built_in_names()]
+    assert max(track.length_m for track in tracks) == pytest.approx(60, abs=1)
+    assert min(track.widths_m.min() for track in tracks) == pytest.approx(0.61, abs=0.002)
+    assert max(track.widths_m.min() for track in tracks) > 1.3
 
 
 def test_the_default_track_is_the_size_of_the_reinvent_loop() -> None:
@@ -25,7 +33,7 @@ def test_the_default_track_is_the_size_of_the_reinvent_loop() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(NotFound, match="'nowhere'; there are hairpins, loop, oval"):
+    with pytest.raises(NotFound, match="'nowhere'; there are alley, .*, hairpins, loop, oval"):
         load_built_in("nowhere")
 
 
@@ -42,6 +50,17 @@ def test_a_built_in_track_is_a_road_that_a_car_can_drive(name: str) -> None:
     turns = np.diff(np.unwrap(track.segment_headings_rad))
     curvature_1pm = np.abs(turns) / np.diff(track.distances_m)[:-1]
     assert curvature_1pm.max() < 1 / SMALLEST_TURN_M
+    assert track.widths_m.min() > 0.6
+    assert read_npy(name, track.to_npy()).notes == ()
+
+
+@pytest.mark.parametrize("name", built_in_names())
+def test_the_documentation_shows_every_built_in_track_as_it_is(name: str) -> None:
+    facts = find_facts(load_built_in(name))
+    text = (DOCS / "tracks.md").read_text("utf-8")
+    assert f"| `{name}` | {facts.length_m:.1f} m | {facts.width_mean_m:.2f} m |" in text
+    assert f"images/tracks/{name}.png" in text
+    assert (DOCS / "images" / "tracks" / f"{name}.png").is_file()
 
 
 @pytest.mark.parametrize("name", built_in_names())
@@ -95,6 +114,21 @@ def test_reversed_swaps_left_and_right_and_keeps_the_start() -> None:
     beside = track.inner[40]
     assert track.project(beside).offset_m[0] > 0
     assert back.project(beside).offset_m[0] < 0
+
+
+def test_a_mirrored_track_bends_the_other_way_in_the_same_place() -> None:
+    track = load_built_in("loop")
+    mirrored = track.mirrored()
+    assert mirrored.bounds_m == pytest.approx(track.bounds_m)
+    turns, back = (np.unwrap(way.segment_headings_rad) for way in (track, mirrored))
+    assert np.diff(back) == pytest.approx(-np.diff(turns))
+    assert mirrored.mirrored().centre == pytest.approx(track.centre)
+
+
+def test_a_renamed_track_is_the_same_road() -> None:
+    renamed = load_built_in("loop").renamed("mine")
+    assert renamed.name == "mine"
+    assert renamed.to_npy() == load_built_in("loop").to_npy()
 
 
 def test_waypoints_end_with_the_first_one_where_the_track_is_closed() -> None:

@@ -1,4 +1,4 @@
-"""models, tracks: what there is, and how it gets in and out."""
+"""models: what there is, and how it gets out."""
 
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -8,7 +8,6 @@ import typer
 from libs.cli.client import ApiClient
 from libs.cli.documents import Model
 from libs.cli.output import AsJson, console, show_document, show_table
-from libs.cli.run_folder import read_track_file, track_name_of
 from libs.cli.verbs.runs import connect
 from libs.common.errors import InvalidInput
 
@@ -32,22 +31,6 @@ def models(
         show_document(model.as_json())
     else:
         _show_one(model)
-
-
-def tracks(
-    add: Annotated[Path | None, typer.Option(help="Import this .npy file first.")] = None,
-    name: Annotated[str | None, typer.Option(help="Of the imported track.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List tracks, built-in and imported."""
-    with connect() as client:
-        if add is not None:
-            client.import_track(name or track_name_of(add), read_track_file(add))
-        found = client.list_tracks()
-    if as_json:
-        show_document([track.as_json() for track in found])
-    else:
-        show_table(("track", "length m"), [(track.name, track.length_m) for track in found])
 
 
 def _show_all(found: list[Model], as_json: bool) -> None:

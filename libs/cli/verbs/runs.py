@@ -26,10 +26,11 @@ from libs.cli.output import (
     shown_moment,
     shown_share,
 )
-from libs.cli.run_folder import read_run_folder, read_track_file, suggest_name, track_name_of
+from libs.cli.run_folder import read_run_folder, suggest_name
 from libs.cli.stack.description import find_api_url, find_urls
 from libs.cli.stack.lifecycle import Stack
 from libs.cli.stack.logs import follow_lines, last_lines
+from libs.cli.track_sources import source_of_file
 from libs.common.errors import NotFound
 
 RunName = Annotated[str, typer.Argument(help="The run's name or id.")]
@@ -156,13 +157,17 @@ def evaluate(
     checkpoint: Annotated[str, typer.Option(help="best, last, or a number.")] = "best",
     trials: Trials = 5,
     track: TrackOption = None,
+    rules: Annotated[
+        str | None,
+        typer.Option(help="clean, or race: back on the road with a penalty. As in the run."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a checkpoint, greedily. Exit code 0 only if every lap was completed."""
+    """Evaluate a checkpoint, greedily. Exit code 0 only if every lap was completed cleanly."""
     with connect() as client:
         on_track = _track_name(client, track)
         choice = _checkpoint(checkpoint)
-        complete = evaluate_and_show(client, run, choice, trials, on_track, as_json, None)
+        complete = evaluate_and_show(client, run, choice, trials, on_track, as_json, rules=rules)
     if not complete:
         raise typer.Exit(EXIT_FAILED)
 
@@ -175,9 +180,11 @@ def _track_name(client: ApiClient, track: str | None) -> str | None:
     """The name of the track; one that is a file is imported first."""
     if track is None or not track.endswith(".npy"):
         return track
-    file = Path(track)
-    imported = client.import_track(track_name_of(file), read_track_file(file))
-    notes.print(f"imported {file} as track [bold]{imported.name}[/]")
+    source = source_of_file(Path(track))
+    imported = client.import_track(source.name, source.read())
+    notes.print(f"imported {track} as track [bold]{imported.name}[/]")
+    for note in imported.notes:
+        notes.print(f"note: {note}", markup=False, soft_wrap=True)
     return imported.name
 
 

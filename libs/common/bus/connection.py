@@ -197,7 +197,7 @@ class Bus:
         self._subscriptions.append(
             await self._client.subscribe(request_class.subject(run_id), cb=receive)
         )
-        await self._client.flush()  # the server knows of it when this returns
+        await self._reach_server()
 
     # -- receiving -------------------------------------------------------------------------
 
@@ -216,8 +216,18 @@ class Bus:
             message_class.subject(run_id), cb=receive, pending_msgs_limit=64
         )
         self._subscriptions.append(subscription)
-        await self._client.flush()
+        await self._reach_server()
         return subscription
+
+    async def _reach_server(self) -> None:
+        """
+        Everything sent so far is with the server when this returns.
+
+        The client writes a PING ahead of what still lies in its buffer, and the buffer out while
+        it waits for the PONG: only a second PING is behind all of it.
+        """
+        await self._client.flush()
+        await self._client.flush()
 
     async def subscribe(
         self,

@@ -90,7 +90,7 @@ def read_run_folder(
     parts = read(files, findings)
     _apply(parts, name, track, default_name, findings)
     findings.raise_problems()
-    return findings.checked(_assemble(parts))
+    return findings.checked(_assemble(parts, findings))
 
 
 def read_run_directory(
@@ -292,12 +292,17 @@ def _apply(
     parts.run_file = parts.run_file.model_copy(update={"name": name, "track": track})
 
 
-def _assemble(parts: _Parts) -> RunSpec:
+def _assemble(parts: _Parts, findings: Findings) -> RunSpec:
+    """The files together. Raises `InvalidInput` where one does not go with another."""
     said = dict(parts.run_file or RunFile())
     said["metadata"] = parts.metadata
     said["hyperparameters"] = parts.hyperparameters
     said["reward_function"] = parts.reward_function
-    return RunSpec.model_validate(said)
+    try:
+        return RunSpec.model_validate(said)
+    except ValidationError as error:
+        note_errors(error, RunSpec, findings)
+        raise InvalidInput(findings.problems) from error
 
 
 def _check_entry(entry: Path, folder: Path, findings: Findings) -> None:

@@ -80,13 +80,18 @@ def _evaluation_row(episode: EpisodeEnded, start_s: float) -> dict[str, Any]:
         "completion_percentage": int(episode.progress_pct),
         **_times(episode, start_s),
         "episode_status": STATUS_LABELS[episode.status],
-        "crash_count": int(episode.status == "crashed"),
-        "immobilized_count": int(episode.status == "immobilized"),
-        "off_track_count": int(episode.status == "off_track"),
-        "reversed_count": int(episode.status == "reversed"),
-        "reset_count": 0,  # a trial ends where a league would put the car back
+        "crash_count": _count(episode.crash_count, episode.status == "crashed"),
+        "immobilized_count": _count(episode.immobilized_count, episode.status == "immobilized"),
+        "off_track_count": _count(episode.off_track_count, episode.status == "off_track"),
+        "reversed_count": _count(episode.reversed_count, episode.status == "reversed"),
+        "reset_count": episode.reset_count,  # none where the first breach ends a trial
         "trial": episode.episode + 1,
     }
+
+
+def _count(counted: int, ended_by_it: bool) -> int:
+    """Episodes of old journals have no counts, but tell how they ended."""
+    return max(counted, int(ended_by_it))
 
 
 def _times(episode: EpisodeEnded, start_s: float) -> dict[str, int]:

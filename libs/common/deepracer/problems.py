@@ -107,6 +107,9 @@ def _locate(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, Fi
     for part in loc:
         if section is None:
             break
+        if isinstance(part, int) and path:
+            path[-1] += f"[{part}]"
+            continue
         path.append(str(part))
         field = _fields(section).get(str(part))
         section = _model_in(field.annotation) if field else None
@@ -122,7 +125,10 @@ def _section(loc: tuple[int | str, ...], model: type[BaseModel]) -> type[BaseMod
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, alone, in a union or in a tuple of them."""
     for member in _members(annotation):
+        if get_origin(member) is tuple:
+            member = get_args(member)[0]
         if isinstance(member, type) and issubclass(member, BaseModel):
             return member
     return None

@@ -5,12 +5,15 @@ A `RunSpec` travels in `RunQueued`, so that the journal alone reproduces a run. 
 the border (`folder.py` reads it from a run folder) and trusted from there on.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.problems import MANY
+from libs.common.deepracer.race_spec import RaceSpec as RaceSpec
 from libs.common.deepracer.randomisation_spec import RandomisationSpec
 from libs.common.deepracer.strict import Strict
 from libs.common.deepracer.world_spec import WorldSpec
@@ -22,16 +25,8 @@ TRACK_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 CheckpointChoice = Literal["best", "last"] | int
 """`best`, `last` or the number of a checkpoint."""
 
-
-class RaceSpec(Strict):
-    """The rules of the training episodes."""
-
-    type: Literal["time_trial"] = "time_trial"
-    direction: Literal["counterclockwise", "clockwise"] = "counterclockwise"
-    alternate_direction: bool = False
-    start_position: float = Field(default=0.0, ge=0, lt=1)  # fraction of a lap
-    change_start_position: bool = True  # +5 % of a lap with every episode
-    max_steps: int = Field(default=1000, ge=10, le=10_000)  # camera steps in an episode
+EvaluationRules = Literal["clean", "race"]
+"""Whether a trial ends where the car leaves the road, or goes on with a penalty, as in races."""
 
 
 class StartSpec(Strict):
@@ -57,6 +52,7 @@ class EvaluationSpec(Strict):
 
     trials: int = Field(default=5, ge=1, le=100)
     during_training: bool = True
+    rules: EvaluationRules = "clean"  # of those asked for; a best checkpoint drives clean laps
 
 
 class RunSpec(Strict):
@@ -76,3 +72,15 @@ class RunSpec(Strict):
     hyperparameters: Hyperparameters = Hyperparameters()
     reward_function: str  # Python source
     notes: str = ""
+
+    @model_validator(mode="after")
+    def _fill_the_tracks(self) -> Self:
+        """Learners that share a track come in whole tracks."""
+        together, cars = self.race.cars_in_arena, self.hyperparameters.cars
+        if cars % together:
+            problem = (
+                f"cars: got {cars} for tracks that race.cars_on_track {together} share; accepted: "
+                f"a multiple of {together}"
+            )
+            raise PydanticCustomError(MANY, "{problems}", {"problems": [problem]})
+        return self

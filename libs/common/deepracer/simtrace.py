@@ -136,8 +136,8 @@ def trace_rows(episode: EpisodeEnded, start_s: float = 0.0) -> Iterator[TraceRow
             track_length_m=episode.track_length_m,
             sim_time_s=round(start_s + sim_time_s, 3),
             status=_status(episode, index, last),
-            pause_s=0.0,
-            crashes=0,
+            pause_s=columns.pause_s[index] if columns.pause_s else 0.0,
+            crashes=columns.crashes[index] if columns.crashes else 0,
             wall_clock_s=_wall_clock_s(episode, sim_time_s),
         )
 
@@ -157,7 +157,10 @@ def _action(episode: EpisodeEnded, index: int) -> str:
 def _status(episode: EpisodeEnded, index: int, last: int) -> str:
     if index == last:
         return episode.status
-    return "prepare" if index == 0 else "in_progress"
+    if index == 0:
+        return "prepare"
+    pauses_s = episode.columns.pause_s
+    return "pause" if pauses_s and pauses_s[index] > pauses_s[index - 1] else "in_progress"
 
 
 def _wall_clock_s(episode: EpisodeEnded, sim_time_s: float) -> float:

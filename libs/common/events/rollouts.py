@@ -12,11 +12,14 @@ from typing import Any
 from pydantic import Field
 
 from libs.common.deepracer.metadata import ModelMetadata
-from libs.common.deepracer.run_spec import RaceSpec
+from libs.common.deepracer.randomisation_spec import RandomisationSpec
+from libs.common.deepracer.run_spec import EvaluationRules, RaceSpec
+from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.events.base import Command, Event, Telemetry, Value
 from libs.common.events.values import (
     EpisodeStatus,
     ObjectRef,
+    Opponent,
     Phase,
     StepColumns,
     TrackRef,
@@ -41,10 +44,18 @@ class CollectRollout(Command, producer="trainer", stream=ROLLOUT_STREAM):
     reward_function: str
     cars: tuple[int, ...]  # numbers of the cars, the learner's order
     seeds: tuple[int, ...]  # one for each car
+    world: WorldSpec = WorldSpec()
+    randomisation: RandomisationSpec = RandomisationSpec()
 
 
 class EvaluatePolicy(Command, producer="trainer", stream=ROLLOUT_STREAM):
-    """Drive `trials` episodes with an exported policy, greedily, and publish what came of it."""
+    """
+    Drive `trials` episodes with an exported policy, greedily, and publish what came of it.
+
+    By the `clean` rules a trial ends where the car leaves the road; by those of a `race` it is put
+    back and waits for its penalty. In head-to-model the `opponents` are on the road too, or where
+    there are none `race.cars_on_track` - 1 copies of the policy itself.
+    """
 
     evaluation_id: str
     policy: ObjectRef
@@ -55,6 +66,10 @@ class EvaluatePolicy(Command, producer="trainer", stream=ROLLOUT_STREAM):
     reward_function: str
     trials: int = Field(ge=1)
     seed: int = 0
+    rules: EvaluationRules = "clean"
+    opponents: tuple[Opponent, ...] = ()
+    world: WorldSpec = WorldSpec()
+    randomisation: RandomisationSpec = RandomisationSpec()
 
 
 class CarStep(Value):
@@ -91,6 +106,9 @@ class ActionReply(Telemetry, producer="trainer"):
     """
     One action for each car, or the end of the rollout.
 
+    Of a discrete action space `actions` are indices; of a continuous one `commands` are steering
+    (radians, + = left) and speed (m/s).
+
     `episodes` are the numbers of the episodes the cars drive now: the learner gives a new number
     to a car whose last step was `done`. A number is used once in a run, and none is left out.
     """
@@ -98,6 +116,7 @@ class ActionReply(Telemetry, producer="trainer"):
     rollout_id: str
     step: int
     actions: tuple[int, ...] = ()
+    commands: tuple[tuple[float, float], ...] = ()
     episodes: tuple[int, ...] = ()
     iteration: int = 0
     stop: bool = False
@@ -124,9 +143,15 @@ class EpisodeEnded(Event, producer="simulator"):
     reward: float
     progress_pct: float
     steps: int
-    lap_s: float | None = None
+    lap_s: float | None = None  # of laps the mean
     started_at_s: float  # wall-clock, epoch seconds
     columns: StepColumns
+    lap_times_s: tuple[float, ...] = ()  # of each completed lap, penalties included
+    off_track_count: int = 0
+    crash_count: int = 0
+    immobilized_count: int = 0
+    reversed_count: int = 0
+    reset_count: int = 0  # how often the car was put back on the road
 
     @staticmethod
     def training_id(run_id: str, episode: int) -> str:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.events.base import Value
 
 Phase = Literal["training", "evaluation"]
@@ -27,6 +28,14 @@ class TrackRef(Value):
 
     name: str
     source: ObjectRef | None = None
+
+
+class Opponent(Value):
+    """Another exported policy in a head-to-model evaluation."""
+
+    policy: ObjectRef
+    checkpoint: str
+    metadata: ModelMetadata
 
 
 class CheckpointRef(Value):
@@ -58,6 +67,8 @@ class StepColumns(Value):
     closest_waypoint: tuple[int, ...] = ()
     all_wheels_on_track: tuple[bool, ...] = ()
     sim_time_s: tuple[float, ...] = ()
+    pause_s: tuple[float, ...] = ()  # of penalties waited so far; none where there was none
+    crashes: tuple[int, ...] = ()  # so far; none where there was none
 
 
 class TrialResult(Value):
@@ -67,6 +78,16 @@ class TrialResult(Value):
     status: EpisodeStatus
     progress_pct: float
     steps: int
-    lap_s: float | None = None  # None where the lap was not completed
+    lap_s: float | None = None  # of laps the mean; None where not all were completed
     reward: float = 0.0
+    lap_times_s: tuple[float, ...] = ()  # of each completed lap, penalties included
     off_track_count: int = 0
+    crash_count: int = 0
+    immobilized_count: int = 0
+    reversed_count: int = 0
+    reset_count: int = 0  # how often the car was put back on the road
+
+    @property
+    def clean(self) -> bool:
+        """Whether all laps were completed without ever being put back."""
+        return self.lap_s is not None and self.reset_count == 0

@@ -1,7 +1,7 @@
 """One track as three polylines: the centre line and the two borders of the road."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+BLOCK_ROWS = 256
+"""Points whose distances from a whole line are in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +115,21 @@ class Track:
         centre, inner, outer = (_turned(line, self.closed) for line in self._lines)
         return Track(self.name, centre, inner, outer, closed=self.closed)
 
+    def mirrored(self) -> "Track":
+        """The mirror image in the same place: every bend to the left is one to the right."""
+        x_min, _, x_max, _ = self.bounds_m
+        centre, inner, outer = (line * (-1.0, 1.0) for line in self._lines)
+        return Track(self.name, centre, inner, outer, self.closed).moved(x_min + x_max, 0.0)
+
+    def moved(self, x_m: float, y_m: float) -> "Track":
+        """The same road elsewhere."""
+        centre, inner, outer = (line + (x_m, y_m) for line in self._lines)
+        return Track(self.name, centre, inner, outer, closed=self.closed)
+
+    def renamed(self, name: str) -> "Track":
+        """The same road under another name."""
+        return replace(self, name=name)
+
     def to_npy(self) -> bytes:
         """DeepRacer's file: (m, 6) float64, centre, inner and outer, row 0 again where closed."""
         table = np.hstack(self._lines)
@@ -147,6 +165,11 @@ def close(rows: FloatArray) -> FloatArray:
 
 def nearest_points(line: FloatArray, points: FloatArray) -> FloatArray:
     """(k, 2) points of a polyline (n, 2) that are nearest to (k, 2) points."""
+    blocks = np.split(points, range(BLOCK_ROWS, len(points), BLOCK_ROWS))
+    return np.vstack([_nearest_points(line, block) for block in blocks])
+
+
+def _nearest_points(line: FloatArray, points: FloatArray) -> FloatArray:
     start, step = line[:-1], np.diff(line, axis=0)
     along = _clipped_fractions(start, step, points)
     candidates = start + along[..., None] * step

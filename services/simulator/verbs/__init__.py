@@ -14,4 +14,4 @@ def sim() -> None:
     """The simulator alone, without the stack."""
 
 
-from services.simulator.verbs import still  # noqa: E402, F401
+from services.simulator.verbs import bench, drive, still  # noqa: E402, F401 - they register themselves on `app`
