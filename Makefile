@@ -27,8 +27,14 @@ UV_SETTINGS = UV_INDEX_STRATEGY=unsafe-best-match \
 
 MODEL ?= models/starter
 
+# Real runs for `make calibrate`, folders or logs: effort controllers (2022), kinematic ones (2026).
+RUNS ?= ../shared/data/runs
+EFFORT_RUNS ?= $(RUNS)/single-worker $(RUNS)/console
+KINEMATIC_RUNS ?= $(RUNS)/continuous-actions \
+	$(RUNS)/cloud-solution/logs/training/training-simulation.log
+
 .PHONY: help install install-peers up down status logs restart train test test-slow tests \
-	system-parts lint format types imports docs docs-check bench lock clean
+	system-parts lint format types imports docs docs-check bench calibrate lock clean
 
 help: ## print these verbs
 	@echo "Slipstream: DeepRacer training as event-driven services"
@@ -111,6 +117,10 @@ docs-check: install
 
 bench: install ## measure: the simulator, its peers (make install-peers), the bus
 	$(BIN)/python -m tests.bench
+
+calibrate: install ## fit the car to real runs and write build/calibration [EFFORT_RUNS, KINEMATIC_RUNS]
+	$(BIN)/python -m services.simulator.calibration $(addprefix --effort ,$(EFFORT_RUNS)) \
+		$(addprefix --kinematic ,$(KINEMATIC_RUNS))
 
 lock: install ## write constraints.txt anew: the newest versions that fit, for every platform
 	@$(UV_SETTINGS) $(BIN)/uv pip compile --quiet --universal --upgrade --all-extras \

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from libs.common.deepracer.randomisation_spec import DYNAMICS_KEYS
 from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.errors import InvalidInput
 from libs.common.events import StepColumns
@@ -29,6 +30,7 @@ from services.simulator.bodies import Bodies
 from services.simulator.camera import NETWORK_CAMERA
 from services.simulator.course import measure_cars, survey
 from services.simulator.episode_log import NO_ACTION, Commands, EpisodeLog, Rows, as_columns
+from services.simulator.randomisation import draw_factors
 from services.simulator.resets import hold_paused_cars, make_room, put_back_cars
 from services.simulator.reward_params import (
     Columns,
@@ -40,7 +42,14 @@ from services.simulator.reward_params import (
 )
 from services.simulator.starts import begin_episodes, plan_starts
 from services.simulator.traffic import LEARNERS, NO_TRAFFIC, Traffic, plan_traffic
-from services.simulator.vehicle import CAR, CONTROL_HZ, Cars, drive_cars, dynamics_for
+from services.simulator.vehicle import (
+    CAR,
+    CONTROL_HZ,
+    Cars,
+    drive_cars,
+    dynamics_for,
+    vary_dynamics,
+)
 from services.simulator.views import Look, Views
 from services.simulator.world import World
 
@@ -139,14 +148,17 @@ class Race:
         """
         _check_cars(len(seeds), race)
         self.track, self._resets = track, resets
-        self._dynamics = dynamics_for(version)
+        self._usual_dynamics = dynamics_for(version)
+        self._dynamics = np.full(len(seeds), self._usual_dynamics)
         self._course = survey(track)
         ways = (track, track.reversed())
         self._fixed = tuple(fixed_params(way, bool(row)) for row, way in enumerate(ways))
         self._cars = np.zeros(len(seeds), CAR)
         self._starts = plan_starts(track, race, seeds, together=evaluating)
         self._traffic = plan_traffic(track, race, seeds)
-        self._views = Views(track, look or Look(), seeds, self._traffic, world)
+        look = look or Look()
+        self._ranges, self._seeds = look.randomisation, tuple(seeds)
+        self._views = Views(track, look, self._traffic, len(seeds), world)
         self._rulebook = rules.write_rulebook(track.length_m, race, resets)
         self._reset_room = make_room()
         self._others = _find_others(self._traffic)
@@ -268,7 +280,7 @@ class Race:
         """Drive the cars of arenas `begin` to `end` and see what becomes of them."""
         part = self._cars_of(begin, end)
         cars, (steering_rad, speed_mps, _) = self._cars[part], self._commands
-        drive_cars(cars, steering_rad[part], speed_mps[part], self._dynamics)
+        drive_cars(cars, steering_rad[part], speed_mps[part], self._dynamics[part])
         measure_cars(cars, self._course)
         rules.run_arenas(self._cars, begin, end, self._traffic, self._course, self._rulebook)
 
@@ -321,8 +333,18 @@ class Race:
     def _begin_episodes(self, indices: NDArray[np.int64]) -> None:
         """Put cars at the start of their present episodes."""
         begin_episodes(self._cars, indices, self._starts, self._traffic, self._course)
-        self._views.renew(self._cars, indices)
+        if self._ranges.varies_picture or self._ranges.varies_dynamics:
+            self._draw_anew(indices)
         self._log.begin(self._cars, indices)
+
+    def _draw_anew(self, indices: NDArray[np.int64]) -> None:
+        """What the randomisation holds for these cars' episodes."""
+        for index in indices.tolist():
+            episode = int(self._cars["episode"][index])
+            factors = draw_factors(self._ranges, 0, self._seeds[index], episode)
+            self._views.renew(index, factors)
+            changes = {key: float(factors[key]) for key in DYNAMICS_KEYS}
+            self._dynamics[index] = vary_dynamics(self._usual_dynamics, **changes)
 
 
 def _idle(cars: int) -> Commands:

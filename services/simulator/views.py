@@ -1,6 +1,5 @@
 """What the cars of a race see, each its own arena's bodies and not its own, and pictures of it."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,6 @@ from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.tracks import Track
 from services.simulator.camera import NETWORK_CAMERA, render_cars
 from services.simulator.pictures import Pictures
-from services.simulator.randomisation import draw_factors
 from services.simulator.traffic import LEARNERS, Traffic
 from services.simulator.varied_views import VariedViews
 from services.simulator.vehicle import Cars
@@ -32,30 +30,26 @@ class Views:
         self,
         track: Track,
         look: Look,
-        seeds: Sequence[int],
         traffic: Traffic,
+        cars: int,
         world: World | None = None,
     ) -> None:
         """`world` is what `draw_world` makes of the look, where it is there already."""
-        self._seeds, self._ranges, self._bodies = tuple(seeds), look.randomisation, traffic.bodies
-        numbers = np.arange(len(seeds))
+        self._bodies, numbers = traffic.bodies, np.arange(cars)
         self._arenas = numbers // traffic.cars_in_arena
         seats = numbers % traffic.cars_in_arena
-        self._own = seats if traffic.kind == LEARNERS else np.full(len(seeds), -1)
+        self._own = seats if traffic.kind == LEARNERS else np.full(cars, -1)
         self._pictures = Pictures(track, look.world)
         self._varied: VariedViews | None = None
         if look.randomisation.varies_picture:
-            self._varied = VariedViews(len(seeds), track, look.world, look.randomisation)
+            self._varied = VariedViews(cars, track, look.world, look.randomisation)
             world = self._varied.world
         self._world = draw_world(track, look.world) if world is None else world
 
-    def renew(self, cars: Cars, indices: NDArray[np.int64]) -> None:
-        """Draw anew what differs, for cars (of all `cars`) that begin an episode."""
-        if self._varied is None:
-            return
-        for index in indices.tolist():
-            seed, episode = self._seeds[index], int(cars["episode"][index])
-            self._varied.renew(index, draw_factors(self._ranges, 0, seed, episode))
+    def renew(self, car: int, factors: np.void) -> None:
+        """Give a car what its new episode has drawn, a row of `FACTORS`."""
+        if self._varied is not None:
+            self._varied.renew(car, factors)
 
     def render(self, cars: Cars, part: slice, images: NDArray[np.uint8]) -> None:
         """What a part of all `cars` sees, into that part of the `images`."""

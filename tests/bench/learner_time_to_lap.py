@@ -12,7 +12,6 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -22,9 +21,10 @@ from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.metadata import DiscreteAction, ModelMetadata
 from libs.common.deepracer.run_spec import RaceSpec, RunSpec
 from libs.common.events import CarStep
-from libs.common.tracks import Track, load_built_in, parse_npy
+from libs.common.tracks import Track
 from services.simulator.race import Race, StepResult
 from services.simulator.rollout import as_steps
+from services.simulator.track_choice import choose_track
 from services.trainer.learner import Learner
 from services.trainer.network import configure_threads
 
@@ -147,13 +147,6 @@ def steering_actions(speeds_mps: Sequence[float]) -> ModelMetadata:
     )
 
 
-def load_track(name: str) -> Track:
-    """A built-in track, or a file."""
-    if name.endswith(".npy"):
-        return parse_npy(Path(name).stem, Path(name).read_bytes())
-    return load_built_in(name)
-
-
 def with_settings(settings: Sequence[str]) -> Hyperparameters:
     """The sprint preset with some values replaced, each written as `key=value`."""
     changes = dict(setting.split("=", 1) for setting in settings)
@@ -184,7 +177,7 @@ def main() -> None:
     arguments = parser.parse_args()
     configure_threads()
     metadata = steering_actions(arguments.speeds)
-    course = Course(load_track(arguments.track), metadata, arguments.max_steps)
+    course = Course(choose_track(arguments.track), metadata, arguments.max_steps)
     outcomes = []
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         spec = RunSpec(

@@ -59,3 +59,20 @@ def test_pictures_for_people_are_in_colour_and_not_randomised() -> None:
     assert race.observations.mean() < plain.observations.mean() / 2
     parts = race.frame(0).astype(int)
     assert (parts[:, :, 0] - parts[:, :, 2]).max() > 100  # the dashes are orange
+
+
+def test_cars_drive_by_what_their_episode_has_drawn() -> None:
+    ranges = RandomisationSpec(lag=(0.5, 3.0), action_delay_s=(0, 0.1), friction=(0.3, 1.0))
+    rules = RaceSpec(change_start_position=False)
+    race, again = (
+        Race(LOOP, rules, "5", (0, 1, 0), look=Look(randomisation=ranges)) for _ in range(2)
+    )
+    plain = Race(LOOP, rules, "5", (0, 1, 0))
+    for each in (race, again, plain):
+        for _ in range(10):
+            each.step(np.full(3, 0.3), np.full(3, 2.0))
+            each.finish_step(np.zeros(3))
+    assert race.poses() == again.poses()
+    assert race.poses()[0] == race.poses()[2]
+    assert race.poses()[0] != race.poses()[1]
+    assert race.poses()[0] != plain.poses()[0]
