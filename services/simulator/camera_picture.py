@@ -10,5 +10,4 @@ WIDTH_PX, HEIGHT_PX = 640, 480
 
 def photograph(race: Race, car: int) -> NDArray[np.uint8]:
     """(480, 640, 3) what one car of a race sees now."""
-    grey = race.frame(car, WIDTH_PX, HEIGHT_PX)
-    return np.repeat(grey[..., np.newaxis], 3, axis=2)
+    return race.frame(car, WIDTH_PX, HEIGHT_PX)

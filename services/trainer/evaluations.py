@@ -122,6 +122,8 @@ class Evaluations:
                 seed=run.spec.seed,
                 rules=rules or run.spec.evaluation.rules,
                 opponents=rivals,
+                world=run.spec.world,
+                randomisation=run.spec.randomisation,
             )
         )
         return record

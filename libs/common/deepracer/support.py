@@ -23,5 +23,11 @@ def check_supported(spec: RunSpec) -> None:
             f"model_metadata.json: training_algorithm: got {spec.metadata.training_algorithm!r}; "
             "accepted by the learner: 'clipped_ppo'"
         )
+    sensors = spec.metadata.sensor
+    if sensors != ("FRONT_FACING_CAMERA",):
+        problems.append(
+            f"model_metadata.json: sensor: got {list(sensors)}; accepted by the learner: "
+            "['FRONT_FACING_CAMERA'], the simulator drives with the others already"
+        )
     if problems:
         raise InvalidInput(problems)
