@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SLIPSTREAM := $(BIN)/slipstream
 PYTEST := $(BIN)/pytest
-SOURCES := services libs tests
+SOURCES := services libs tests examples
 
 # The first Python that is new enough and not too new.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -27,13 +27,19 @@ UV_SETTINGS = UV_INDEX_STRATEGY=unsafe-best-match \
 
 MODEL ?= models/starter
 
-.PHONY: help install up down status logs restart train test test-slow tests system-parts lint \
-	format types imports docs docs-check bench lock clean
+# Real runs for `make calibrate`, folders or logs: effort controllers (2022), kinematic ones (2026).
+RUNS ?= ../shared/data/runs
+EFFORT_RUNS ?= $(RUNS)/single-worker $(RUNS)/console
+KINEMATIC_RUNS ?= $(RUNS)/continuous-actions \
+	$(RUNS)/cloud-solution/logs/training/training-simulation.log
+
+.PHONY: help install install-peers up down status logs restart train test test-slow tests \
+	system-parts lint format types imports docs docs-check bench calibrate lock clean
 
 help: ## print these verbs
 	@echo "Slipstream: DeepRacer training as event-driven services"
 	@echo
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "First: make train"
 
@@ -52,6 +58,10 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "uv could not; pip tries"; $(BIN)/python -m pip install --quiet \
 		--disable-pip-version-check -c constraints.txt -e '.[all,dev]'; }
 	@touch $@
+
+install-peers: install ## MuJoCo, EnvPool and Box2D (0.8 GB), which make bench compares with
+	@$(UV_SETTINGS) $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[peers]'
+	@echo "MuJoCo draws with EGL; on Debian: apt-get install libegl1 libgl1 libgl1-mesa-dri"
 
 up: install ## start NATS, S3 and all services here, and wait until they are ready
 	@$(SLIPSTREAM) up
@@ -105,8 +115,12 @@ docs: install ## write docs/events.md anew
 docs-check: install
 	$(BIN)/python -m libs.common.events.catalogue --check
 
-bench: install ## measure: the bus against one process
+bench: install ## measure: the simulator, its peers (make install-peers), the bus
 	$(BIN)/python -m tests.bench
+
+calibrate: install ## fit the car to real runs and write build/calibration [EFFORT_RUNS, KINEMATIC_RUNS]
+	$(BIN)/python -m services.simulator.calibration $(addprefix --effort ,$(EFFORT_RUNS)) \
+		$(addprefix --kinematic ,$(KINEMATIC_RUNS))
 
 lock: install ## write constraints.txt anew: the newest versions that fit, for every platform
 	@$(UV_SETTINGS) $(BIN)/uv pip compile --quiet --universal --upgrade --all-extras \

@@ -36,7 +36,11 @@ for panel, verbs in PANELS.items():
 app.add_typer(tracks.app, name="tracks", rich_help_panel="Models and tracks")
 # What services add: the command line knows no service.
 for added in entry_points(group="slipstream.verbs"):
-    app.add_typer(added.load(), name=added.name, rich_help_panel="Without the stack")
+    verb, panel = added.load(), "Without the stack"
+    if isinstance(verb, typer.Typer):
+        app.add_typer(verb, name=added.name, rich_help_panel=panel)
+    else:
+        app.command(added.name, rich_help_panel=panel)(verb)
 
 
 def main() -> None:

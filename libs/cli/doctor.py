@@ -19,6 +19,7 @@ from libs.cli.stack.ports import is_free, owner_of
 from libs.cli.stack.processes import build_table, find_binary
 from libs.cli.stack.state import Credentials, StateFolder
 from libs.common.errors import NotFound
+from libs.common.reward.guard import LANDLOCK, SECCOMP, missing_walls
 
 Verdict = Literal["ok", "missing", "advice"]
 
@@ -52,6 +53,7 @@ def examine(settings: StackSettings) -> list[Finding]:
         lambda: _server("nats-server", "--version", bool(settings.nats_url), "DR_NATS_URL"),
         lambda: _server("weed", "version", bool(settings.s3_endpoint), "DR_S3_ENDPOINT"),
         lambda: _ports(settings),
+        _reward_walls,
         _compiler,
         _ffmpeg,
         _chromium,
@@ -152,6 +154,17 @@ def _taken_ports(settings: StackSettings) -> list[str]:
         for claim in claims
         if not is_free(claim.port, settings.host)
     ]
+
+
+def _reward_walls() -> Finding:
+    missing = missing_walls()
+    return Finding(
+        "reward walls",
+        "advice" if missing else "ok",
+        f"without {', '.join(missing)}" if missing else f"{LANDLOCK}, {SECCOMP}",
+        "shut reward functions in, which are foreign code",
+        "Linux 5.13 or later on x86-64 or arm64; Python's own walls remain" if missing else "",
+    )
 
 
 def _compiler() -> Finding:

@@ -39,7 +39,10 @@ class ActionSpace:
         return len(self._table) if self.discrete else COMMANDS
 
     def take(
-        self, actions: Sequence[int], commands: Sequence[tuple[float, float]], cars: int
+        self,
+        actions: Sequence[int] | NDArray[np.int64],
+        commands: Sequence[tuple[float, float]],
+        cars: int,
     ) -> Orders:
         """
         What a learner has sent for `cars` cars: indices, or (steering_rad, speed_mps) pairs.
@@ -48,7 +51,7 @@ class ActionSpace:
             InvalidInput: too few or too many, of the wrong kind, or out of the action space.
         """
         given, kind = (actions, "indices") if self.discrete else (commands, "commands")
-        if len(given) != cars or (commands if self.discrete else actions):
+        if len(given) != cars or len(commands if self.discrete else actions):
             raise InvalidInput(
                 f"got {len(actions)} indices and {len(commands)} commands for {cars} cars; "
                 f"accepted: {cars} {kind}, as the action space is "

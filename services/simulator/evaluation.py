@@ -18,6 +18,7 @@ from services.simulator.episode_log import NO_ACTION
 from services.simulator.policy import ExportedPolicy
 from services.simulator.race import EndedEpisode, Race, StepResult
 from services.simulator.rules import STATUSES
+from services.simulator.views import Look
 
 MOST_OPPONENTS = 7
 
@@ -58,12 +59,20 @@ def drive_trials(
     seeds = [command.seed + trial for trial in range(command.trials) for _ in range(together)]
     drivers = _hire_drivers(command, policy_files, together, threads)
     resets = command.rules == "race"
-    race = Race(track, spec, command.metadata.version, seeds, evaluating=True, resets=resets)
+    race = Race(
+        track,
+        spec,
+        command.metadata.version,
+        seeds,
+        look=Look(command.world, command.randomisation.in_phase(evaluation=True)),
+        evaluating=True,
+        resets=resets,
+    )
     started_at_s, driving = time.time(), set(range(command.trials))
     with RewardProcess(command.reward_function, race.fixed_params(0)) as reward:
         while driving:
             race.step(*_gather_orders(race, drivers))
-            result = race.finish_step(reward.rewards(race.measured_params()))
+            result = race.finish_step(reward.rewards(race.measured_columns()))
             for ended in result.ended:
                 trial, seat = divmod(ended.car, together)
                 if seat == 0 and trial in driving:  # it drives on, but that counts no more

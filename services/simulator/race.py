@@ -20,15 +20,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from libs.common.deepracer.randomisation_spec import DYNAMICS_KEYS
 from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.errors import InvalidInput
 from libs.common.events import StepColumns
 from libs.common.tracks import Track
 from services.simulator import rules
 from services.simulator.bodies import Bodies
-from services.simulator.camera import NETWORK_CAMERA, make_camera, render_car, render_cars
+from services.simulator.camera import NETWORK_CAMERA
 from services.simulator.course import measure_cars, survey
 from services.simulator.episode_log import NO_ACTION, Commands, EpisodeLog, Rows, as_columns
+from services.simulator.randomisation import draw_factors
 from services.simulator.resets import hold_paused_cars, make_room, put_back_cars
 from services.simulator.reward_params import (
     Columns,
@@ -40,8 +42,16 @@ from services.simulator.reward_params import (
 )
 from services.simulator.starts import begin_episodes, plan_starts
 from services.simulator.traffic import LEARNERS, NO_TRAFFIC, Traffic, plan_traffic
-from services.simulator.vehicle import CAR, CONTROL_HZ, Cars, drive_cars, dynamics_for
-from services.simulator.world import World, draw_world
+from services.simulator.vehicle import (
+    CAR,
+    CONTROL_HZ,
+    Cars,
+    drive_cars,
+    dynamics_for,
+    vary_dynamics,
+)
+from services.simulator.views import Look, Views
+from services.simulator.world import World
 
 MAX_CARS = 4096
 FEWEST_CARS_A_THREAD = 8  # handing fewer to another thread costs more than it saves
@@ -115,6 +125,7 @@ class Race:
         version: str,
         seeds: Sequence[int],
         *,
+        look: Look | None = None,
         world: World | None = None,
         evaluating: bool = False,
         resets: bool = False,
@@ -126,7 +137,8 @@ class Race:
             race: its kind and rules.
             version: of the model's metadata, which picks the car's dynamics.
             seeds: one for each car; `evaluating` takes the first of each arena for all of it.
-            world: as `draw_world` makes it of the track, which is the default.
+            look: of the world, and what of it is randomised; the plain one by default.
+            world: as `draw_world` makes it of the track and the look, which is the default.
             evaluating: cars of an arena start together, one behind the other.
             resets: DeepRacer's race rules: laps, penalties, back on the road after a breach.
             threads: large batches are shared out among so many; results are the same to the bit.
@@ -136,14 +148,17 @@ class Race:
         """
         _check_cars(len(seeds), race)
         self.track, self._resets = track, resets
-        self._dynamics = dynamics_for(version)
+        self._usual_dynamics = dynamics_for(version)
+        self._dynamics = np.full(len(seeds), self._usual_dynamics)
         self._course = survey(track)
-        self._world = draw_world(track) if world is None else world
         ways = (track, track.reversed())
         self._fixed = tuple(fixed_params(way, bool(row)) for row, way in enumerate(ways))
         self._cars = np.zeros(len(seeds), CAR)
         self._starts = plan_starts(track, race, seeds, together=evaluating)
         self._traffic = plan_traffic(track, race, seeds)
+        look = look or Look()
+        self._ranges, self._seeds = look.randomisation, tuple(seeds)
+        self._views = Views(track, look, self._traffic, len(seeds), world)
         self._rulebook = rules.write_rulebook(track.length_m, race, resets)
         self._reset_room = make_room()
         self._others = _find_others(self._traffic)
@@ -251,10 +266,8 @@ class Race:
         return [CarState(*values) for values in self._cars[list(fields)].tolist()]
 
     def frame(self, car: int, width: int = 320, height: int = 240) -> NDArray[np.uint8]:
-        """(height, width) grey picture of what a car sees, for people."""
-        image = np.empty((height, width), np.uint8)
-        render_car(self._cars[car], self._world, make_camera(width, height), image)
-        return image
+        """(height, width, 3) picture of what a car sees, for people."""
+        return self._views.picture(self._cars, car, width, height)
 
     def _in_parts(self, work: Callable[[int, int], None]) -> None:
         """Do some work for all arenas, shared out among the threads."""
@@ -267,13 +280,12 @@ class Race:
         """Drive the cars of arenas `begin` to `end` and see what becomes of them."""
         part = self._cars_of(begin, end)
         cars, (steering_rad, speed_mps, _) = self._cars[part], self._commands
-        drive_cars(cars, steering_rad[part], speed_mps[part], self._dynamics)
+        drive_cars(cars, steering_rad[part], speed_mps[part], self._dynamics[part])
         measure_cars(cars, self._course)
         rules.run_arenas(self._cars, begin, end, self._traffic, self._course, self._rulebook)
 
     def _render(self, begin: int, end: int) -> None:
-        part = self._cars_of(begin, end)
-        render_cars(self._cars[part], self._world, NETWORK_CAMERA, self.observations[part])
+        self._views.render(self._cars, self._cars_of(begin, end), self.observations)
 
     def _cars_of(self, begin: int, end: int) -> slice:
         together = self._traffic.cars_in_arena
@@ -321,7 +333,18 @@ class Race:
     def _begin_episodes(self, indices: NDArray[np.int64]) -> None:
         """Put cars at the start of their present episodes."""
         begin_episodes(self._cars, indices, self._starts, self._traffic, self._course)
+        if self._ranges.varies_picture or self._ranges.varies_dynamics:
+            self._draw_anew(indices)
         self._log.begin(self._cars, indices)
+
+    def _draw_anew(self, indices: NDArray[np.int64]) -> None:
+        """What the randomisation holds for these cars' episodes."""
+        for index in indices.tolist():
+            episode = int(self._cars["episode"][index])
+            factors = draw_factors(self._ranges, 0, self._seeds[index], episode)
+            self._views.renew(index, factors)
+            changes = {key: float(factors[key]) for key in DYNAMICS_KEYS}
+            self._dynamics[index] = vary_dynamics(self._usual_dynamics, **changes)
 
 
 def _idle(cars: int) -> Commands:

@@ -14,6 +14,7 @@ from libs.common.tracks import Track
 from services.simulator.action_space import ActionSpace
 from services.simulator.race import EndedEpisode, Race, StepResult
 from services.simulator.rules import STATUSES
+from services.simulator.views import Look
 
 
 def as_steps(result: StepResult, episodes: Sequence[int]) -> tuple[CarStep, ...]:
@@ -64,7 +65,9 @@ class Rollout:
     def __init__(self, command: CollectRollout, track: Track) -> None:
         self._command, self._track = command, track
         self._space = ActionSpace(command.metadata)
-        self._race = Race(track, command.race, command.metadata.version, command.seeds)
+        look = Look(command.world, command.randomisation.in_phase(evaluation=False))
+        version = command.metadata.version
+        self._race = Race(track, command.race, version, command.seeds, look=look)
         self._open = [OpenEpisode() for _ in command.cars]
         self._reward = RewardProcess(command.reward_function, self._race.fixed_params(0))
         self.steps = tuple(CarStep() for _ in command.cars)
@@ -89,7 +92,7 @@ class Rollout:
         orders = self._space.take(reply.actions, reply.commands, self._race.cars)
         self._number_episodes(reply.episodes, reply.iteration)
         self._race.step(*orders)
-        rewards = self._reward.rewards(self._race.measured_params())
+        rewards = self._reward.rewards(self._race.measured_columns())
         result = self._race.finish_step(rewards)
         self.steps = as_steps(result, [episode.number for episode in self._open])
         ended = [self._episode(episode, self.steps[episode.car]) for episode in result.ended]
@@ -116,7 +119,7 @@ class Rollout:
         )
 
     def picture(self, width: int, height: int) -> NDArray[np.uint8]:
-        """The first car's camera, (height, width) grey."""
+        """The first car's camera, (height, width, 3)."""
         return self._race.frame(0, width, height)
 
     def episode_of(self, place: int | None) -> int:

@@ -73,7 +73,7 @@ def run_arenas(
 def judge_car(car: np.void, rulebook: Rulebook) -> None:
     """Count the step that a car has just driven and write down what it led to."""
     car["steps"] += 1
-    car["breach"], car["lap_ended"] = IN_PROGRESS, False
+    car["breach"], car["lap_ended"] = IN_PROGRESS, 0
     if car["pause_steps"] > 0:
         car["pause_steps"] -= 1
         car["paused_steps"] += 1
@@ -91,7 +91,7 @@ def judge_car(car: np.void, rulebook: Rulebook) -> None:
 @numba.njit(cache=True, nogil=True)
 def _finish_lap(car: np.void, rulebook: Rulebook) -> None:
     car["laps"] += 1
-    car["lap_ended"] = True
+    car["lap_ended"] = 1
     if car["laps"] >= rulebook.laps:
         car["status"] = LAP_COMPLETE
     else:

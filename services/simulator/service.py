@@ -256,6 +256,6 @@ class Simulator(Service[SimulatorSettings]):
 
 def _picture(rollout: Rollout) -> bytes:
     buffer = io.BytesIO()
-    grey = rollout.picture(PICTURE_WIDTH_PX, PICTURE_HEIGHT_PX)
-    Image.fromarray(grey).save(buffer, "JPEG", quality=80)
+    picture = rollout.picture(PICTURE_WIDTH_PX, PICTURE_HEIGHT_PX)
+    Image.fromarray(picture).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()

@@ -17,7 +17,7 @@ from services.simulator.vehicle import CAR, Cars
 SHIFT = 0.05  # of a lap with every episode
 GOLDEN_RATIO_32 = 2654435769  # times 2**32: consecutive seeds spread evenly over the lap
 GRID_M = 1.0  # between cars that start a race together
-CLEAR_M = 0.75  # between a car's start and a body that is there already
+CLEAR_BEHIND_M, CLEAR_AHEAD_M = 0.75, 1.5  # of a car's start: no body may be there already
 
 
 class Starts(NamedTuple):
@@ -37,8 +37,8 @@ def plan_starts(track: Track, race: RaceSpec, seeds: Sequence[int], together: bo
     Episode `e` of a car begins at `race.start_position`, moved on by 5 % of a lap for every
     episode and by a share of the lap that its seed stands for (none for seed 0), unless
     `race.change_start_position` is off; on an open track always at its beginning. Where the cars
-    of an arena start `together` they go by the seed of the last one, each a metre ahead of the
-    next.
+    of an arena start `together` they go by the seed of the first, each a metre ahead of the one
+    before.
     """
     moves = track.closed and race.change_start_position
     first = race.start_position if track.closed else 0.0
@@ -82,7 +82,11 @@ def begin_episode(cars: Cars, index: int, starts: Starts, traffic: Traffic, cour
     if traffic.kind in (BOXES, BOTS):
         set_out(traffic, arena, episode, start_m, row, course)
     seat = index % traffic.cars_in_arena if traffic.kind == LEARNERS else -1
-    stand_at(car, clear_start_m(start_m, seat, arena, traffic, course), 0.0, course)
+    if seat >= 0 or len(traffic.fixed) > 0:  # what is drawn keeps its distance from the start
+        start_m = clear_start_m(start_m, seat, arena, traffic, course)
+    stand_at(car, start_m, 0.0, course)
+    if not course.closed:
+        car["travelled_m"] = start_m  # the end is where it is, wherever the car begins
     # The reference point is already ahead of the start: progress begins above 0.
     measure_car(car, course)
     if traffic.kind == LEARNERS:
@@ -91,7 +95,7 @@ def begin_episode(cars: Cars, index: int, starts: Starts, traffic: Traffic, cour
 
 @numba.njit(cache=True, nogil=True)
 def clear_start_m(start_m: float, own: int, arena: int, traffic: Traffic, course: Course) -> float:
-    """The first place from `start_m` on that is not at a body, if there is one."""
+    """The first place from `start_m` on that has no body close by, if there is one."""
     count = traffic.bodies.shape[1]
     for _ in range(count + 1):
         moved = False
@@ -99,8 +103,8 @@ def clear_start_m(start_m: float, own: int, arena: int, traffic: Traffic, course
             if index == own or traffic.bodies[arena, index]["kind"] == NOTHING:
                 continue
             body_m = traffic.places[arena, index]["distance_m"]
-            if abs(gap_m(start_m, body_m, course)) < CLEAR_M:
-                ahead_m = body_m + CLEAR_M
+            if -CLEAR_BEHIND_M < gap_m(start_m, body_m, course) < CLEAR_AHEAD_M:
+                ahead_m = body_m + CLEAR_BEHIND_M
                 start_m = ahead_m % course.distances_m[0, -1] if course.closed else ahead_m
                 moved = True
         if not moved:

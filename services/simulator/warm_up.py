@@ -11,4 +11,3 @@ def warm_up() -> None:
     race = Race(track, RaceSpec(), version="5", seeds=(0,), resets=True)
     race.step([0.0], [1.0])
     race.finish_step([0.0])
-    race.frame(0)

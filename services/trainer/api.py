@@ -135,7 +135,12 @@ def evaluations_router(trainer: "Trainer") -> APIRouter:
     ) -> EvaluationDocument:
         asked = body or EvaluationRequest()
         record = await trainer.evaluations.ask(
-            run_id, asked.checkpoint, asked.trials, asked.track, asked.rules
+            run_id,
+            asked.checkpoint,
+            asked.trials,
+            asked.track,
+            asked.rules,
+            asked.opponents,
         )
         return EvaluationDocument.of(record)
 

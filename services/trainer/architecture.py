@@ -17,7 +17,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from libs.common.deepracer.metadata import ContinuousActionSpace, ModelMetadata
+from libs.common.deepracer.continuous import COMMANDS
+from libs.common.deepracer.metadata import ContinuousActionSpace, LidarConfig, ModelMetadata
 
 Weights = dict[str, NDArray[np.float32]]
 """Arrays by DeepRacer's variable names, for images divided by 255."""
@@ -216,9 +217,13 @@ def blueprint_of(
 ) -> Blueprint:
     """The network that `model_metadata.json` asks for."""
     continuous = isinstance(metadata.action_space, ContinuousActionSpace)
+    lidar = metadata.lidar_config or LidarConfig()
+    sector_values = lidar.num_sectors * lidar.num_values_per_sector
     return Blueprint(
         network=metadata.neural_network,
-        inputs=sensor_shapes(metadata.sensor, height_px, width_px),
-        actions=len(metadata.action_space) if isinstance(metadata.action_space, tuple) else 2,
+        inputs=sensor_shapes(metadata.sensor, height_px, width_px, sector_values),
+        actions=len(metadata.action_space)
+        if isinstance(metadata.action_space, tuple)
+        else COMMANDS,
         continuous=continuous,
     )

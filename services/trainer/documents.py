@@ -7,7 +7,12 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, Field
 
 from libs.common.deepracer import layout
-from libs.common.deepracer.run_spec import CheckpointChoice, EvaluationRules, RunSpec
+from libs.common.deepracer.run_spec import (
+    CheckpointChoice,
+    EvaluationRules,
+    RunSpec,
+    StartSpec,
+)
 from libs.common.events import CheckpointRef, Outcome, ServiceBeat, TrialResult
 from libs.common.tracks import Track
 from libs.common.tracks.exports import as_document
@@ -78,6 +83,9 @@ class EvaluationRequest(BaseModel):
     trials: int | None = Field(None, ge=1, le=100)
     track: str | None = None
     rules: EvaluationRules | None = None
+    opponents: tuple[StartSpec, ...] = Field(
+        (), max_length=7, description="Checkpoints to race head-to-model against"
+    )
 
 
 class EvaluationDocument(BaseModel):

@@ -1,5 +1,6 @@
 """Evaluations that somebody asked for: their records, and what simulators tell of them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal, Self
 from uuid import uuid4
@@ -7,12 +8,13 @@ from uuid import uuid4
 import stamina
 
 from libs.common.bus import Bus, Records
-from libs.common.deepracer.run_spec import CheckpointChoice, EvaluationRules
+from libs.common.deepracer.run_spec import CheckpointChoice, EvaluationRules, RaceSpec, StartSpec
 from libs.common.errors import Conflict, NotFound
 from libs.common.events import (
     EvaluatePolicy,
     EvaluationEnded,
     EvaluationFailed,
+    Opponent,
     TrackRef,
     TrialResult,
     Value,
@@ -83,16 +85,18 @@ class Evaluations:
         trials: int | None,
         track: str | None,
         rules: EvaluationRules | None = None,
+        opponents: Sequence[StartSpec] = (),
     ) -> EvaluationRecord:
         """
-        Have a checkpoint driven, by whichever simulator is free.
+        Have a checkpoint driven, by whichever simulator is free; against `opponents` head-to-model.
 
         Raises:
-            NotFound: no such run. Conflict: it has no checkpoint yet.
+            NotFound: no such run. Conflict: one has no checkpoint yet.
             InvalidInput: no such checkpoint or track.
         """
         run = await self._table.get(run_id)
         checkpoint = await self._models.checkpoint(run_id, choice)
+        rivals = tuple([await self._meet(opponent) for opponent in opponents])
         where = run.track if track is None else await self._tracks.resolve_input(track)
         now = datetime.now(UTC)
         record = EvaluationRecord(
@@ -111,15 +115,25 @@ class Evaluations:
                 policy=checkpoint.policy,
                 checkpoint=checkpoint.name,
                 track=where,
-                race=run.spec.race,
+                race=_race_against(run.spec.race) if rivals else run.spec.race,
                 metadata=run.spec.metadata,
                 reward_function=run.spec.reward_function,
                 trials=record.trials_asked,
                 seed=run.spec.seed,
                 rules=rules or run.spec.evaluation.rules,
+                opponents=rivals,
+                world=run.spec.world,
+                randomisation=run.spec.randomisation,
             )
         )
         return record
+
+    async def _meet(self, opponent: StartSpec) -> Opponent:
+        run = await self._table.get(opponent.run)
+        checkpoint = await self._models.checkpoint(opponent.run, opponent.checkpoint)
+        return Opponent(
+            policy=checkpoint.policy, checkpoint=checkpoint.name, metadata=run.spec.metadata
+        )
 
     async def get(self, run_id: str, evaluation_id: str) -> EvaluationRecord:
         """One evaluation of a run. Raises `NotFound`."""
@@ -158,3 +172,8 @@ class Evaluations:
         except NotFound:
             return
         await self._records.update(event.evaluation_id, record.after(event), revision)
+
+
+def _race_against(race: RaceSpec) -> RaceSpec:
+    """The same race with others on the road, all in one direction."""
+    return race.model_copy(update={"type": "head_to_model", "alternate_direction": False})

@@ -54,6 +54,8 @@ class Judge:
                 reward_function=spec.reward_function,
                 trials=spec.evaluation.trials,
                 seed=spec.seed,
+                world=spec.world,
+                randomisation=spec.randomisation,
             )
         )
 

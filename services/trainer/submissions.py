@@ -120,7 +120,8 @@ def prepare(draft: Draft, taken: Callable[[str], bool]) -> Submission:
     checked: Checked[RunSpec] | None = None
     with problems.noted():
         checked = _read(draft)
-    problems.note(*_check_reward(draft))
+    # Where the race can't be read: functions that avoid objects need some, the others don't mind.
+    problems.note(*_check_reward(draft, checked is None or checked.value.race.has_objects))
     if checked is not None:
         with problems.noted():
             check_supported(checked.value)
@@ -167,7 +168,8 @@ def submission_of(command: StartRun) -> Submission:
     spec, problems = command.spec, Problems()
     if command.run_id != spec.name:
         problems.note(f"run_id {command.run_id!r}; accepted: the run's name, {spec.name!r}")
-    problems.note(*check_reward_function(spec.reward_function, "reward_function"))
+    objects = spec.race.has_objects
+    problems.note(*check_reward_function(spec.reward_function, "reward_function", objects=objects))
     problems.raise_all()
     digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
     return Submission(spec, priority=command.priority, request=f"command-{digest}")
@@ -196,7 +198,7 @@ def _unwrapped(files: Mapping[str, bytes]) -> tuple[Mapping[str, bytes], str | N
     return {name.partition("/")[2]: data for name, data in files.items()}, folders.pop()
 
 
-def _check_reward(draft: Draft) -> list[str]:
+def _check_reward(draft: Draft, objects: bool) -> list[str]:
     """Problems of the reward function, whatever else is wrong; a missing one is told elsewhere."""
     if draft.spec is not None:
         source, file = draft.spec.get("reward_function"), "reward_function"
@@ -206,7 +208,7 @@ def _check_reward(draft: Draft) -> list[str]:
         source = _text(files.get(file, b""))
     if not isinstance(source, str) or not source.strip():
         return []
-    return check_reward_function(source, file)
+    return check_reward_function(source, file, objects=objects)
 
 
 def _text(data: bytes) -> str:

@@ -131,6 +131,8 @@ class Training:
                     reward_function=spec.reward_function,
                     cars=numbers,
                     seeds=tuple(spec.seed + number for number in numbers),
+                    world=spec.world,
+                    randomisation=spec.randomisation,
                 )
             )
 

@@ -12,7 +12,6 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +22,11 @@ from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.run_spec import RaceSpec, RunSpec
 from libs.common.events import CarStep
-from libs.common.tracks import Track, load_built_in, parse_npy
+from libs.common.tracks import Track
 from services.simulator.action_space import ActionSpace, Orders
 from services.simulator.race import Race, StepResult
 from services.simulator.rollout import as_steps
+from services.simulator.track_choice import choose_track
 from services.trainer.architecture import Observations
 from services.trainer.learner import Learner
 from services.trainer.network import configure_threads
@@ -160,13 +160,6 @@ def continuous_actions(low_mps: float, high_mps: float, network: str) -> ModelMe
     return ModelMetadata.model_validate({"action_space": ranges, "neural_network": network})
 
 
-def load_track(name: str) -> Track:
-    """A built-in track, or a file."""
-    if name.endswith(".npy"):
-        return parse_npy(Path(name).stem, Path(name).read_bytes())
-    return load_built_in(name)
-
-
 def with_settings(settings: Sequence[str]) -> Hyperparameters:
     """The sprint preset with some values replaced, each written as `key=value`."""
     changes = dict(setting.split("=", 1) for setting in settings)
@@ -202,7 +195,7 @@ def main() -> None:
         metadata = continuous_actions(*arguments.speeds, arguments.network)
     else:
         metadata = steering_actions(arguments.speeds, arguments.network)
-    course = Course(load_track(arguments.track), metadata, arguments.max_steps)
+    course = Course(choose_track(arguments.track), metadata, arguments.max_steps)
     outcomes = []
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         spec = RunSpec(

@@ -144,6 +144,22 @@ def test_an_evaluation_that_could_not_be_driven_has_failed(
     assert (result["status"], result["reason"]) == ("failed", reason)
 
 
+def test_a_checkpoint_races_against_those_of_other_runs(
+    api: httpx.Client, simulator: Simulator
+) -> None:
+    one, other = ended_run(api), ended_run(api)
+    body = {"rules": "race", "opponents": [{"run": other, "checkpoint": "last"}]}
+    pending = api.post(f"/runs/{one}/evaluations", json=body).json()
+    while (command := simulator.take_command()).evaluation_id != pending["id"]:
+        pass  # what other tests have asked for
+    assert (command.rules, command.race.type) == ("race", "head_to_model")
+    [opponent] = command.opponents
+    assert opponent.policy.uri.endswith(".pb")
+    assert other in opponent.policy.uri
+    body = {"opponents": [{"run": "nobody"}]}
+    assert api.post(f"/runs/{one}/evaluations", json=body).status_code == 404
+
+
 def test_evaluations_of_what_there_is_not_are_refused(api: httpx.Client) -> None:
     one, none = ended_run(api), ended_run(api, "refuse")
 

@@ -31,6 +31,11 @@ def test_servers_come_from_beside_this_python() -> None:
     assert find("weed", settings).verdict == "ok"
 
 
+def test_the_kernels_walls_around_reward_functions_are_told_of() -> None:
+    finding = find("reward walls", StackSettings())
+    assert (finding.verdict == "ok") == (finding.found == "Landlock, seccomp")
+
+
 def test_a_server_from_outside_is_not_missed(tmp_path: Path) -> None:
     settings = StackSettings(nats_url="nats://far:4222", s3_endpoint="https://s3.example")
     assert find("nats-server", settings).found == "not needed: DR_NATS_URL is set"

@@ -149,11 +149,17 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "at most one lidar",
     ),
     (
-        "a sensor that is not supported yet",
-        {"action_space": FIVE, "sensor": ["STEREO_CAMERAS"]},
-        "got 'STEREO_CAMERAS'; accepted: FRONT_FACING_CAMERA; this sensor is not supported yet",
+        "an unknown sensor",
+        {"action_space": FIVE, "sensor": ["FRONT_FACING_CAMERA", "RADAR"]},
+        "got 'RADAR'; accepted: FRONT_FACING_CAMERA, LEFT_CAMERA, STEREO_CAMERAS, LIDAR, "
+        "SECTOR_LIDAR, DISCRETIZED_SECTOR_LIDAR",
     ),
-    ("an unknown sensor", {"action_space": FIVE, "sensor": ["RADAR"]}, "got 'RADAR'"),
+    ("no camera", {"action_space": FIVE, "sensor": ["LIDAR"]}, "exactly one camera"),
+    (
+        "sectors of unequal size",
+        {"action_space": FIVE, "lidar_config": {"num_sectors": 5}},
+        "lidar_config.num_sectors: got 5; accepted: 1 or 2 or 4 or 8 or 16 or 32 or 64",
+    ),
     ("a sensor of text", {"action_space": FIVE, "sensor": "LIDAR"}, "accepted: a list of names"),
     (
         "an unknown network",

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.errors import InvalidInput
-from services.trainer.architecture import TRUNKS, Blueprint, sensor_shapes
+from services.trainer.architecture import TRUNKS, Blueprint, blueprint_of, sensor_shapes
 from services.trainer.network import ActorCritic, check_weights, fold, unfold
 
 CAMERA = "FRONT_FACING_CAMERA"
@@ -134,6 +135,20 @@ def test_cameras_and_lidars_go_together(network, camera, lidar):
     inputs = critic.centre(seen(sketch))
     assert critic.policy(inputs).shape == (3, 3)
     assert critic.values(inputs).shape == (3,)
+
+
+def test_the_lidars_configuration_makes_its_width():
+    metadata = ModelMetadata.model_validate(
+        {
+            "action_space": [{"steering_angle": angle, "speed": 1} for angle in (-10, 10)],
+            "sensor": ["STEREO_CAMERAS", "DISCRETIZED_SECTOR_LIDAR"],
+            "lidar_config": {"num_sectors": 16, "num_values_per_sector": 3},
+        }
+    )
+    assert blueprint_of(metadata).inputs == {
+        "STEREO_CAMERAS": (120, 160, 2),
+        "DISCRETIZED_SECTOR_LIDAR": (48,),
+    }
 
 
 def test_a_lidar_has_a_say():

@@ -1,19 +1,18 @@
 """Where a car is on the track: against exact geometry and the real simulator's logs."""
 
-import csv
 import math
-from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Point, Polygon
 
+from libs.common.deepracer.simtrace import TraceRow
+from libs.common.deepracer.trace_reader import read_simtrace, split_episodes
 from libs.common.tracks import Track, built_in_names, load_built_in, parse_npy
-from services.simulator.course import is_on_road, locate_car, measure_car, survey
+from services.simulator.course import Course, is_on_road, locate_car, measure_car, survey
 from services.simulator.vehicle import CAR, REFERENCE_POINT_M
 
 names = st.sampled_from(built_in_names())
@@ -37,6 +36,9 @@ def test_the_local_search_finds_what_the_global_one_does(
     heading = way.headings_at(distance_m)[0]
     point = way.points_at(distance_m)[0] + offset_m * np.array([-np.sin(heading), np.cos(heading)])
     expected = way.project(point)
+    # Where the road comes back beside itself, a car keeps to the stretch that it is on.
+    away_m = abs(expected.distance_m[0] - distance_m)
+    assume(min(away_m, way.length_m - away_m) < 1.0)
 
     car = np.zeros(1, CAR)[0]
     car["course"], car["front_x_m"], car["front_y_m"] = clockwise, *point
@@ -94,52 +96,27 @@ def test_crossing_the_start_line_goes_on_counting() -> None:
     assert car["travelled_m"] == pytest.approx(0.94)
 
 
-Row = dict[str, str]
-
-
-def read_episodes(folder: Path) -> Iterator[list[Row]]:
-    """Episodes of simulation traces; the cut last line of a file is left out."""
-    for path in sorted(folder.glob("*.csv")):
-        with path.open() as lines:
-            rows = [row for row in csv.DictReader(lines) if row["pause_duration"] is not None]
-        for _, episode in groupby(rows, key=lambda row: row["episode"]):
-            yield list(episode)
-
-
-def test_progress_waypoints_and_wheels_equal_the_real_simulators_logs(shared_data: Path) -> None:
+def test_the_local_search_keeps_to_the_real_simulators_logs(shared_data: Path) -> None:
     path = shared_data / "tracks" / "reinvent_base.npy"
     track = parse_npy("reinvent_base", path.read_bytes())
     course = survey(track)
-    errors_pct, same_waypoint, same_wheels = [], [], []
-    for episode in read_episodes(shared_data / "runs" / "single-worker" / "training-simtrace"):
-        car = np.zeros(1, CAR)[0]
-        for number, row in enumerate(episode):
-            put_on_logged_pose(car, row)
-            if number == 0:
-                start_on_logged_progress(car, float(row["progress"]), track)
-            measure_car(car, course)
-            errors_pct.append(abs(car["progress_pct"] - float(row["progress"])))
-            same_waypoint.append(car["nearest"] == int(row["closest_waypoint"]))
-            same_wheels.append((car["wheels_on"] == 4) == (row["all_wheels_on_track"] == "True"))
-    assert len(errors_pct) > 10_000
-    assert max(errors_pct) < 0.0001
-    assert all(same_waypoint)
-    assert np.mean(same_wheels) > 0.99
+    folder = shared_data / "runs" / "single-worker" / "training-simtrace"
+    for file in folder.glob("*.csv"):
+        for episode in split_episodes(read_simtrace(file.name, file.read_text())):
+            follow_episode(episode, track, course)
 
 
-def put_on_logged_pose(car: np.void, row: Row) -> None:
-    heading = math.radians(float(row["yaw"]))
-    car["heading_rad"] = heading
-    car["x_m"] = float(row["X"]) - REFERENCE_POINT_M * math.cos(heading)
-    car["y_m"] = float(row["Y"]) - REFERENCE_POINT_M * math.sin(heading)
-
-
-def start_on_logged_progress(car: np.void, progress_pct: float, track: Track) -> None:
-    """As if the car had come from its start to its first row."""
-    front = (
-        car["x_m"] + REFERENCE_POINT_M * math.cos(car["heading_rad"]),
-        car["y_m"] + REFERENCE_POINT_M * math.sin(car["heading_rad"]),
-    )
-    place = track.project(front)
+def follow_episode(episode: list[TraceRow], track: Track, course: Course) -> None:
+    """Measure row after row; the car is only told where it began."""
+    car = np.zeros(1, CAR)[0]
+    place = track.project((episode[0].x_m, episode[0].y_m))
     car["segment"], car["distance_m"] = place.segment[0], place.distance_m[0]
-    car["travelled_m"] = progress_pct / 100 * track.length_m
+    car["travelled_m"] = episode[0].progress_pct / 100 * track.length_m
+    for row in episode:
+        heading = math.radians(row.yaw_deg)
+        car["heading_rad"] = heading
+        car["x_m"] = row.x_m - REFERENCE_POINT_M * math.cos(heading)
+        car["y_m"] = row.y_m - REFERENCE_POINT_M * math.sin(heading)
+        measure_car(car, course)
+        assert car["progress_pct"] == pytest.approx(row.progress_pct, abs=0.0001)
+        assert car["nearest"] == row.closest_waypoint

@@ -8,7 +8,7 @@ import numpy as np
 
 from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.tracks import load_built_in
-from services.simulator.camera import render_car, render_cars
+from services.simulator.camera import render_car, render_views
 from services.simulator.course import measure_cars
 from services.simulator.episode_log import record_starts, record_steps
 from services.simulator.race import Race
@@ -92,7 +92,7 @@ def test_warming_up_compiles_every_kernel_that_a_rollout_calls() -> None:
         put_back_cars,
         record_starts,
         record_steps,
-        render_cars,
+        render_views,
         render_car,
     )
     for kernel in called:

@@ -162,6 +162,14 @@ def test_a_trial_of_several_laps_is_timed_lap_by_lap() -> None:
     assert sum(later < before for before, later in zip(progress, progress[1:], strict=False)) == 2
 
 
+def test_on_an_open_track_a_car_that_starts_further_on_ends_where_the_track_does() -> None:
+    race = race_on_straight("head_to_model", 2, False, cars_on_track=2)
+    result = drive(race, 0.0, [0.2, 2.0], 200)
+    status, ended = ending(result)
+    assert (ended.car, status) == (1, "lap_complete")
+    assert ended.rows["progress_pct"][0] > 7
+
+
 @pytest.mark.parametrize("resets", [False, True])
 def test_only_the_car_behind_is_to_blame_for_a_crash_of_two_learners(resets: bool) -> None:
     race = race_on_straight("head_to_model", 2, resets, cars_on_track=2)

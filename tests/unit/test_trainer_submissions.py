@@ -60,6 +60,17 @@ def test_overrides_go_before_the_folder() -> None:
     assert (spec.name, spec.track, spec.seed) == ("mine", "loop", 5)
 
 
+def test_the_reward_function_of_a_race_with_objects_is_tried_with_objects() -> None:
+    source = "def reward_function(p):\n    return p['objects_speed'][p['closest_objects'][1]] + 1\n"
+    alone, among = (
+        Draft(files=encoded(run_folder(**{"reward_function.py": source, "run.yaml": run})))
+        for run in ("track: loop\n", "track: loop\nrace: {type: object_avoidance}\n")
+    )
+    assert prepare(among, never).spec.race.has_objects
+    with pytest.raises(InvalidInput, match="reward_function.py: line 2: .* IndexError"):
+        prepare(alone, never)
+
+
 def test_a_name_that_nobody_gave_is_made_of_the_folders_and_the_time() -> None:
     files = encoded(run_folder(**{"run.yaml": f"track: oval\nname: {'x' * 63}\n"}))
     name = prepare(Draft(files=files), never).spec.name

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from libs.common.deepracer import metadata_rules
@@ -14,7 +14,14 @@ from libs.common.deepracer.strict import Strict
 from libs.common.deepracer.syntax import parse_json_object
 from libs.common.errors import InvalidInput
 
-Sensor = Literal["FRONT_FACING_CAMERA"]
+Sensor = Literal[
+    "FRONT_FACING_CAMERA",
+    "LEFT_CAMERA",
+    "STEREO_CAMERAS",
+    "LIDAR",
+    "SECTOR_LIDAR",
+    "DISCRETIZED_SECTOR_LIDAR",
+]
 NeuralNetwork = Literal[
     "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW",
     "DEEP_CONVOLUTIONAL_NETWORK",
@@ -50,6 +57,14 @@ class ContinuousActionSpace(Strict):
     steering_angle: ContinuousRange
 
 
+class LidarConfig(Strict):
+    """How `DISCRETIZED_SECTOR_LIDAR` condenses the lidar's 64 rays; defaults as DeepRacer's."""
+
+    num_sectors: Literal[1, 2, 4, 8, 16, 32, 64] = 8  # each has the same number of rays
+    num_values_per_sector: int = Field(default=8, ge=1, le=100)
+    clipping_dist: float = Field(default=2.0, ge=0.15, le=12)  # metres
+
+
 class ModelMetadata(Strict):
     """The whole of `model_metadata.json`, every rule of it kept."""
 
@@ -59,6 +74,7 @@ class ModelMetadata(Strict):
     training_algorithm: Literal["clipped_ppo", "sac"] = "clipped_ppo"
     action_space_type: Literal["discrete", "continuous"] = "discrete"
     version: str = "5"
+    lidar_config: LidarConfig | None = None
 
     @model_validator(mode="before")
     @classmethod

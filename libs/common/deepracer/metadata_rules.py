@@ -1,7 +1,7 @@
 """
 The rules of `model_metadata.json` (reference 1.3), told of raw values.
 
-What DeepRacer knows and this version does not drive yet is refused here, with what it does drive.
+What DeepRacer knows and this version's learner can't train is refused by `support`, not here.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ FRONT_CAMERA = "FRONT_FACING_CAMERA"
 OLD_FRONT_CAMERA = "OBSERVATION"  # what the one camera was called in 2019
 CAMERAS = (FRONT_CAMERA, OLD_FRONT_CAMERA, "LEFT_CAMERA", "STEREO_CAMERAS")
 LIDARS = ("LIDAR", "SECTOR_LIDAR", "DISCRETIZED_SECTOR_LIDAR")
+SENSORS = (FRONT_CAMERA, *CAMERAS[2:], *LIDARS)
 
 FAST = "FAST"  # ours
 NETWORKS = (
@@ -48,15 +49,15 @@ def read(raw: Mapping[str, Any], findings: Findings, *, allow_2019: bool = True)
     for key in raw:
         if key not in KEYS:
             findings.problem(unknown_key(key, KEYS))
-    plain = {key: value for key, value in raw.items() if key != "lidar_config"}
-    if "lidar_config" in raw:
-        findings.warn("lidar_config has no effect: the front camera is the only sensor")
+    plain = dict(raw)
     plain["version"] = _read_version(raw.get("version"), findings)
     plain["action_space"] = _read_action_space(raw, plain["version"], allow_2019, findings)
     plain["action_space_type"] = _read_space_type(raw, findings)
     plain["training_algorithm"] = _read_algorithm(raw, plain["action_space_type"], findings)
     if "sensor" in raw:
         plain["sensor"] = _read_sensors(raw["sensor"], findings)
+    if raw.get("lidar_config") is not None and LIDARS[-1] not in (plain.get("sensor") or ()):
+        findings.warn(f"lidar_config has no effect without {LIDARS[-1]}")
     if "neural_network" in raw:
         _check_network(raw["neural_network"], findings)
     return plain
@@ -104,14 +105,13 @@ def _read_sensors(value: Any, findings: Findings) -> Any:
         findings.refuse("sensor", value, f'a list of names, as ["{FRONT_CAMERA}"]')
         return value
     names = [_modern_sensor(name, findings) for name in value]
-    cameras = [name for name in names if name in CAMERAS]
-    lidars = [name for name in names if name in LIDARS]
-    if len(cameras) != 1:
-        findings.refuse("sensor", list(value), f"exactly one camera: {FRONT_CAMERA}")
-    if len(lidars) > 1:
-        findings.refuse("sensor", list(value), "at most one lidar")
     for name in names:
-        _check_sensor(name, findings)
+        if name not in SENSORS:
+            findings.refuse("sensor", name, ", ".join(SENSORS))
+    if sum(name in CAMERAS for name in names) != 1:
+        findings.refuse("sensor", list(value), f"exactly one camera, as {FRONT_CAMERA}")
+    if sum(name in LIDARS for name in names) > 1:
+        findings.refuse("sensor", list(value), "at most one lidar")
     return names
 
 
@@ -120,13 +120,6 @@ def _modern_sensor(name: str, findings: Findings) -> str:
         return name
     findings.warn(f"sensor {name!r} is the 2019 name of {FRONT_CAMERA}")
     return FRONT_CAMERA
-
-
-def _check_sensor(name: str, findings: Findings) -> None:
-    if name in CAMERAS + LIDARS and name != FRONT_CAMERA:
-        findings.refuse("sensor", name, f"{FRONT_CAMERA}; this sensor is not supported yet")
-    elif name != FRONT_CAMERA:
-        findings.refuse("sensor", name, FRONT_CAMERA)
 
 
 def _check_network(value: Any, findings: Findings) -> None:

@@ -108,6 +108,11 @@ class RaceSpec(Strict):
     crash_penalty_s: float = Field(default=5.0, ge=0, le=60)
     max_resets: int = Field(default=100, ge=0, le=10_000)
 
+    @property
+    def has_objects(self) -> bool:
+        """Whether a reward function is told of objects: boxes or other cars."""
+        return self.type != "time_trial"
+
     @model_validator(mode="after")
     def _keep_the_rules(self) -> Self:
         problems = []

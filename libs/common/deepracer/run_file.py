@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from libs.common.deepracer.checked import Checked, Findings
 from libs.common.deepracer.problems import note_errors
+from libs.common.deepracer.randomisation_spec import RandomisationSpec
 from libs.common.deepracer.run_spec import (
     TRACK_PATTERN,
     EvaluationSpec,
@@ -15,6 +16,7 @@ from libs.common.deepracer.run_spec import (
 )
 from libs.common.deepracer.strict import Strict
 from libs.common.deepracer.syntax import parse_yaml_mapping
+from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.errors import InvalidInput
 from libs.common.names import RUN_ID_PATTERN
 
@@ -28,6 +30,8 @@ class RunFile(Strict):
     start: StartSpec | None = None
     limits: LimitsSpec = LimitsSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
+    world: WorldSpec = WorldSpec()
+    randomisation: RandomisationSpec = RandomisationSpec()
     seed: int = Field(default=0, ge=0, lt=2**31)
     simulators: int = Field(default=1, ge=1, le=64)
     notes: str = ""

@@ -14,7 +14,9 @@ from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.problems import MANY
 from libs.common.deepracer.race_spec import RaceSpec as RaceSpec
+from libs.common.deepracer.randomisation_spec import RandomisationSpec
 from libs.common.deepracer.strict import Strict
+from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.names import RUN_ID_PATTERN
 
 TRACK_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -62,6 +64,8 @@ class RunSpec(Strict):
     start: StartSpec | None = None
     limits: LimitsSpec = LimitsSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
+    world: WorldSpec = WorldSpec()
+    randomisation: RandomisationSpec = RandomisationSpec()
     seed: int = Field(default=0, ge=0, lt=2**31)
     simulators: int = Field(default=1, ge=1, le=64)  # each drives cars / simulators of the cars
     metadata: ModelMetadata

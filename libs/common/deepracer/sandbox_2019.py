@@ -16,7 +16,8 @@ from libs.common.deepracer.run_file import RunFile
 from libs.common.deepracer.run_spec import TRACK_PATTERN, LimitsSpec, RaceSpec, StartSpec
 from libs.common.deepracer.strict import Strict
 from libs.common.deepracer.syntax import decode_text
-from libs.common.deepracer.worlds import track_of_world
+from libs.common.deepracer.world_spec import WorldSpec
+from libs.common.deepracer.worlds import look_of_world, track_of_world
 from libs.common.errors import InvalidInput
 
 HYPERPARAMETER_KEYS = (
@@ -69,7 +70,9 @@ class RunParameters(Strict):
             alternate_direction=self.alternate_driving_direction,
         )
         limits = LimitsSpec(max_seconds=self.job_duration) if self.job_duration else LimitsSpec()
-        return RunFile(track=self.track, race=race, limits=limits, start=self._start())
+        world = look_of_world(self.world_name) if self.world_name else WorldSpec()
+        start = self._start()
+        return RunFile(track=self.track, race=race, limits=limits, start=start, world=world)
 
     def _start(self) -> StartSpec | None:
         """2019 went on from the newest checkpoint; job ids had capitals where macOS made them."""

@@ -1,5 +1,6 @@
 """What today's learner takes of all that a run folder can say."""
 
+from libs.common.deepracer.continuous import COMMANDS
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
@@ -17,6 +18,12 @@ def check_supported(spec: RunSpec) -> None:
         problems.append(
             f"model_metadata.json: training_algorithm: got {spec.metadata.training_algorithm!r}; "
             "accepted by the learner: 'clipped_ppo'"
+        )
+    sensors = spec.metadata.sensor
+    if sensors != ("FRONT_FACING_CAMERA",):  # the networks take all, the bus carries one camera
+        problems.append(
+            f"model_metadata.json: sensor: got {list(sensors)}; accepted by the learner: "
+            "['FRONT_FACING_CAMERA'], the simulator drives with the others already"
         )
     problems += _batch_problems(spec.hyperparameters)
     if problems:
@@ -49,7 +56,7 @@ def _network_of(spec: RunSpec) -> dict[str, object]:
         "neural_network": metadata.neural_network,
         "sensor": sorted(metadata.sensor),
         "action_space_type": metadata.action_space_type,
-        "number of actions": len(space) if isinstance(space, tuple) else 2,
+        "number of actions": len(space) if isinstance(space, tuple) else COMMANDS,
     }
 
 

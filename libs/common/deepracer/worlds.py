@@ -7,6 +7,8 @@ Sources: reference sandbox-2019, sections 3 and 10 (which routes are byte copies
 
 import re
 
+from libs.common.deepracer.world_spec import WorldSpec
+
 WORLD_TRACKS = {
     "reinvent_wood": "reinvent_base",
     "reinvent_carpet": "reinvent_base",
@@ -39,6 +41,16 @@ WORLD_TRACKS = {
 
 _VARIANT = re.compile(r"_(low_rtf|lights|mixture|eval|eval_\d+)$", re.IGNORECASE)
 """Endings that change a world's light, floor or clock, and nothing of its route."""
+
+
+FLOORS = {"wood": "wood", "carpet": "carpet", "concrete": "concrete"}
+"""Textures of the field by the ending of a world's name."""
+
+
+def look_of_world(world: str) -> WorldSpec:
+    """The look of a world, where its name tells of a floor."""
+    floor = FLOORS.get(_VARIANT.sub("", world).lower().rpartition("_")[2])
+    return WorldSpec.model_validate({"field": floor}) if floor else WorldSpec()
 
 
 def track_of_world(world: str) -> str:

@@ -12,7 +12,9 @@ from typing import Any
 from pydantic import Field
 
 from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.randomisation_spec import RandomisationSpec
 from libs.common.deepracer.run_spec import EvaluationRules, RaceSpec
+from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.events.base import Command, Event, Telemetry, Value
 from libs.common.events.values import (
     EpisodeStatus,
@@ -42,6 +44,8 @@ class CollectRollout(Command, producer="trainer", stream=ROLLOUT_STREAM):
     reward_function: str
     cars: tuple[int, ...]  # numbers of the cars, the learner's order
     seeds: tuple[int, ...]  # one for each car
+    world: WorldSpec = WorldSpec()
+    randomisation: RandomisationSpec = RandomisationSpec()
 
 
 class EvaluatePolicy(Command, producer="trainer", stream=ROLLOUT_STREAM):
@@ -64,6 +68,8 @@ class EvaluatePolicy(Command, producer="trainer", stream=ROLLOUT_STREAM):
     seed: int = 0
     rules: EvaluationRules = "clean"
     opponents: tuple[Opponent, ...] = ()
+    world: WorldSpec = WorldSpec()
+    randomisation: RandomisationSpec = RandomisationSpec()
 
 
 class CarStep(Value):

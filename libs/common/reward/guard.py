@@ -1,10 +1,11 @@
 """
 The walls around user code inside the child. Standard library only.
 
-Three layers, the first two inside Python: a namespace without dangerous built-ins, in which only
-listed modules can be imported; an audit hook that refuses files, processes and sockets even to code
-that got hold of a module behind another's back; and the kernel's limits. Libraries' own imports go
-their normal way: only the user's namespace has the guarded import.
+Inside Python: a namespace without dangerous built-ins, in which only listed modules can be
+imported, and an audit hook that refuses files, processes and sockets even to code that got hold of
+a module behind another's back. Around Python, for code that gets out of it (`ctypes`): the kernel's
+limits everywhere, and on Linux Landlock for files and seccomp for everything else. Libraries' own
+imports go their normal way: only the user's namespace has the guarded import.
 """
 
 import builtins
@@ -16,14 +17,29 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from libs.common.reward import landlock, seccomp
 from libs.common.reward.limits import ALLOWED_MODULES, RewardLimits
+
+LANDLOCK, SECCOMP = "Landlock", "seccomp"
 
 REFUSED_BUILTINS = ("open", "exec", "eval", "compile", "input", "breakpoint", "help")
 
 REFUSED_EVENTS = frozenset(
     {
+        "_thread.start_new_thread",
+        "ctypes.call_function",
+        "ctypes.cdata",
+        "ctypes.dlsym/handle",
+        "ctypes.string_at",
+        "ctypes.wstring_at",
         "ftplib.connect",
+        "gc.get_objects",
+        "gc.get_referents",
+        "gc.get_referrers",
         "os.chdir",
+        "os.chflags",
+        "os.chmod",
+        "os.chown",
         "os.exec",
         "os.fork",
         "os.forkpty",
@@ -35,10 +51,12 @@ REFUSED_EVENTS = frozenset(
         "os.remove",
         "os.rename",
         "os.rmdir",
+        "os.setxattr",
         "os.spawn",
         "os.symlink",
         "os.system",
         "os.truncate",
+        "os.utime",
         "pty.spawn",
         "resource.prlimit",
         "resource.setrlimit",
@@ -48,9 +66,11 @@ REFUSED_EVENTS = frozenset(
         "urllib.Request",
     }
 )
-REFUSED_FAMILIES = ("socket.",)
+REFUSED_FAMILIES = ("fcntl.", "socket.", "syslog.")
 
 MAX_DESCRIPTORS = 64
+
+SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 
 
 def user_builtins() -> dict[str, Any]:
@@ -75,6 +95,29 @@ def guarded_import(
         accepted = ", ".join(sorted(ALLOWED_MODULES - {"__future__"}))
         raise ImportError(f"a reward function can't import {name!r}; accepted: {accepted}")
     return builtins.__import__(name, globals, locals, fromlist or (), level)
+
+
+def raise_walls(limits: RewardLimits, requests: int) -> None:
+    """
+    Shut this process in, for good; it ends when the pipe of its requests is hung up.
+
+    Raises:
+        OSError: the kernel has a wall and refuses to raise it.
+    """
+    missing = missing_walls()
+    if LANDLOCK not in missing:
+        landlock.allow_reading(_readable_folders())
+    die_with_parent(requests)
+    set_limits(limits)
+    if SECCOMP not in missing:
+        seccomp.keep_computing_only()
+    refuse_side_effects()
+
+
+def missing_walls() -> list[str]:
+    """The names of the kernel's walls that this machine does not have."""
+    has = {LANDLOCK: landlock.find_version() > 0, SECCOMP: seccomp.is_available()}
+    return [name for name, there in has.items() if not there]
 
 
 def set_limits(limits: RewardLimits) -> None:
@@ -135,6 +178,13 @@ def _refused(name: str) -> Callable[..., NoReturn]:
 def _library_folders() -> list[str]:
     standard_library = os.__file__.removesuffix("os.py")
     return [standard_library, *site.getsitepackages()]
+
+
+def _readable_folders() -> list[str]:
+    """Python's libraries, and the system's that those need."""
+    python = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
+    prefixes = [f"{prefix}/{name}" for prefix in python for name in ("lib", "lib64")]
+    return [*_library_folders(), *prefixes, *SYSTEM_LIBRARIES]
 
 
 def _check_open(args: tuple[Any, ...], readable: tuple[str, ...]) -> None:

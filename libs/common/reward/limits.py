@@ -1,6 +1,6 @@
 """What a reward function may use up. Imported by parent and child: standard library only."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_REWARD = 1e5
 """Rewards are finite and within +-1e5, or the run fails (reference 1.1)."""
@@ -26,8 +26,7 @@ ALLOWED_MODULES = frozenset(
 """Top-level modules that a reward function may import, with their submodules (reference 1.1)."""
 
 
-@dataclass(frozen=True)
-class RewardLimits:
+class RewardLimits(NamedTuple):
     """
     Limits of one child process; times are wall-clock seconds.
 

@@ -4,36 +4,23 @@ The parent's side of the reward function: start the child, one round trip for ea
 Synchronous: for worker threads, one thread at a time for each `RewardProcess`.
 """
 
-import os
-import select
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, NoReturn, Self
+from functools import cache
+from typing import Any, NoReturn, Self, get_args
+
+import numpy as np
+import structlog
 
 from libs.common.reward import wire
-from libs.common.reward.errors import FATAL, RewardError
-from libs.common.reward.limits import RewardLimits
+from libs.common.reward.channel import Channel, Patience
+from libs.common.reward.columns import Columns, Layout, columns_of, pack, row_of
+from libs.common.reward.errors import FATAL, FailureKind, RewardError
+from libs.common.reward.guard import missing_walls
+from libs.common.reward.limits import MAX_REWARD, RewardLimits
 
-GRACE_S = 1.0
-"""The child ends a call by itself first; this is how much later the parent ends the child."""
-
-STDERR_CHARS = 2000
-
-CHILD_ENVIRONMENT = {
-    "LC_ALL": "C.UTF-8",
-    "PATH": "/usr/bin:/bin",
-    "PYTHONHASHSEED": "0",  # a set's order must not differ from run to run
-    # One core's worth: each thread of these libraries would also reserve address space.
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
-"""All that the child sees of the environment: it inherits no secrets."""
+MAX_REASON_CHARS, MAX_TRACEBACK_CHARS, MAX_LINE = 1000, 10_000, 10_000_000
+MAX_TEXT_BYTES = 256 * 2**10
+"""Of an answer, beside its numbers."""
 
 
 class RewardProcess:
@@ -67,74 +54,77 @@ class RewardProcess:
         self.limits = limits or RewardLimits()
         self.printed = ""
         """What `print` wrote in the last batch (or while loading), cut at the limit."""
-        self._scratch = tempfile.TemporaryDirectory(prefix="reward-")
-        self._child = _start_child(self._scratch.name)
+        _tell_of_missing_walls()
+        self._layout: Layout = ()
+        self._channel = Channel()
         load = {
             "source": source,
             "constants": dict(constants),
-            "limits": asdict(self.limits),
+            "limits": self.limits._asdict(),
             "seed": seed,
         }
         try:
-            self._exchange(load, self.limits.load_s)
+            self._load(wire.to_json(load))
         except BaseException:
             self.close()
             raise
 
     def rewards(
-        self, batch: Sequence[Mapping[str, Any]], cars: Sequence[int] | None = None
+        self,
+        params: Columns | Sequence[Mapping[str, Any]],
+        cars: Sequence[int] | None = None,
     ) -> list[float]:
         """
         The rewards of one step of all cars, in one round trip.
 
         Args:
-            batch: the params of each call without the constants; numpy values are fine.
+            params: of all calls, without the constants, as one column for each key (`Columns`: the
+                fast form), or as one mapping for each call, all with the same keys.
             cars: whose call each is, 0 for the first; by default the position in the batch.
 
         Raises:
             RewardError: the first call that broke the contract, with `index` and `params`. After
                 the kinds `timeout`, `memory` and `died` the child is gone.
         """
-        if not self.alive:
-            raise RewardError("its process is not running", kind="died")
-        who = list(cars) if cars is not None else list(range(len(batch)))
-        request = {"do": "rewards", "cars": who, "batch": list(batch)}
+        self._check_alive()
+        if isinstance(params, Mapping):
+            columns = params
+        else:
+            columns, cars = columns_of(params), cars or range(len(params))
+        batch = pack(columns, cars)
+        request = wire.frame(batch.body)
+        if batch.layout != self._layout:
+            note = {"do": "layout", "layout": batch.layout}
+            request = wire.frame(wire.to_json(note)) + request
+            self._layout = batch.layout
         try:
-            reply = self._exchange(request, self._time_for(len(batch)))
+            return self._call(request, batch.calls)
         except RewardError as error:
-            if error.index is not None and error.index < len(batch):
-                error.params = dict(batch[error.index])
+            if error.index is not None and error.index >= batch.calls:
+                error.index = None  # a child that hangs may have written anything into its page
+            if error.index is not None:
+                error.params = row_of(columns, error.index)
             raise
-        rewards: list[float] = reply["rewards"]
-        return rewards
 
     def set_constants(self, constants: Mapping[str, Any], cars: Sequence[int]) -> None:
         """From now on these cars have other constants, as after a change of direction."""
-        if not self.alive:
-            raise RewardError("its process is not running", kind="died")
-        request = {"do": "constants", "constants": dict(constants), "cars": list(cars)}
-        self._send(wire.frame(request), time.monotonic() + GRACE_S)
+        self._check_alive()
+        note = {"do": "constants", "constants": dict(constants), "cars": list(cars)}
+        self._channel.send(wire.frame(wire.to_json(note)), Patience(self.limits.batch_s))
 
     @property
     def alive(self) -> bool:
         """Whether the child runs."""
-        return self._child.poll() is None
+        return self._channel.alive
 
     @property
     def pid(self) -> int:
         """The child's process id, which is its process group's too."""
-        return self._child.pid
+        return self._channel.pid
 
     def close(self) -> None:
         """End the child and whatever it started, and remove its folder. Twice is fine."""
-        if self.alive:
-            # Its own process group: nothing that it may have started is left behind.
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
-        for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
-            if pipe is not None:
-                pipe.close()
-        self._scratch.cleanup()
+        self._channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -142,84 +132,83 @@ class RewardProcess:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _time_for(self, calls: int) -> float:
-        return min(self.limits.call_s * max(calls, 1), self.limits.batch_s)
+    def _check_alive(self) -> None:
+        if self._channel.ended:
+            raise RewardError("its process is not running", kind="died")
 
-    def _exchange(self, request: dict[str, Any], limit_s: float) -> dict[str, Any]:
-        """One request and its answer."""
-        deadline_s = time.monotonic() + limit_s + GRACE_S
-        self._send(wire.frame(request), deadline_s)
-        head = self._receive(wire.LENGTH_BYTES, deadline_s)
+    def _load(self, request: bytes) -> None:
+        patience = Patience(self.limits.load_s)
+        self._channel.send(wire.frame(request), patience)
+        reply = self._channel.receive(MAX_TEXT_BYTES, patience)
+        if not reply.startswith(wire.LOADED):
+            self._raise_failure(reply, calls=0)
+        self.printed = self._cut(reply[1:])
+
+    def _call(self, request: bytes, calls: int) -> list[float]:
+        patience = Patience(self.limits.batch_s, self.limits.call_s)
+        self._channel.send(request, patience)
+        numbers_end = 1 + calls * wire.NUMBER_BYTES
+        reply = self._channel.receive(numbers_end + MAX_TEXT_BYTES, patience)
+        if not reply.startswith(wire.REWARDS) or len(reply) < numbers_end:
+            self._raise_failure(reply, calls)
+        rewards = np.frombuffer(reply, np.float64, calls, offset=1)
+        if not (np.abs(rewards) <= MAX_REWARD).all():  # a NaN isn't either
+            self._channel.distrust("rewards that its own check refuses")
+        self.printed = self._cut(reply[numbers_end:])
+        return rewards.tolist()  # type: ignore[no-any-return]
+
+    def _cut(self, text: bytes) -> str:
+        return text.decode(errors="replace")[: self.limits.printed_chars]
+
+    def _raise_failure(self, reply: bytes, calls: int) -> NoReturn:
+        """Raise what the child says went wrong, believing nothing of its form."""
         try:
-            reply = wire.parse(self._receive(wire.body_length(head), deadline_s))
+            if not reply.startswith(wire.FAILURE):
+                raise ValueError("an answer to another question")
+            report = wire.parse(reply[1:])
+            failure = read_failure(report, calls)
         except ValueError as error:
+            self._channel.distrust(str(error))
+        self.printed = _text(report, "printed", self.limits.printed_chars)
+        if failure.kind in FATAL:
             self.close()
-            raise RewardError(f"its process sent {error}", kind="died") from error
-        self.printed = reply.get("printed", "")
-        if "failure" in reply:
-            self._fail(reply["failure"])
-        return reply
-
-    def _send(self, data: bytes, deadline_s: float) -> None:
-        """Write all of it, as fast as the child takes it."""
-        assert self._child.stdin is not None
-        rest = memoryview(data)
-        while rest:
-            self._wait_for(self._child.stdin.fileno(), select.POLLOUT, deadline_s)
-            try:
-                rest = rest[os.write(self._child.stdin.fileno(), rest) :]
-            except BrokenPipeError:
-                self._raise_death()
-
-    def _receive(self, count: int, deadline_s: float) -> bytes:
-        """Exactly so many bytes."""
-        assert self._child.stdout is not None
-        parts = bytearray()
-        while len(parts) < count:
-            self._wait_for(self._child.stdout.fileno(), select.POLLIN, deadline_s)
-            part = os.read(self._child.stdout.fileno(), count - len(parts))
-            if not part:
-                self._raise_death()
-            parts += part
-        return bytes(parts)
-
-    def _wait_for(self, descriptor: int, event: int, deadline_s: float) -> None:
-        poll = select.poll()
-        poll.register(descriptor, event)
-        if poll.poll(max(deadline_s - time.monotonic(), 0) * 1000):
-            return
-        self.close()
-        reason = "did not come back and had to be ended; accepted: "
-        limits = f"up to {self.limits.call_s:g} s a call and {self.limits.batch_s:g} s a step"
-        raise RewardError(reason + limits, kind="timeout")
-
-    def _raise_death(self) -> NoReturn:
-        """Say how the child ended; whatever it last wrote to stderr tells more."""
-        assert self._child.stderr is not None
-        code = self._child.wait()
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        last = self._child.stderr.read().decode(errors="replace")[-STDERR_CHARS:]
-        self.close()
-        raise RewardError(f"its process ended with {how}", kind="died", traceback=last)
-
-    def _fail(self, failure: dict[str, Any]) -> NoReturn:
-        error = RewardError(**failure)
-        if error.kind in FATAL:
-            self.close()
-        raise error
+        raise failure
 
 
-def _start_child(folder: str) -> subprocess.Popen[bytes]:
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-s", "-B", "-m", "libs.common.reward.child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        cwd=folder,
-        env=CHILD_ENVIRONMENT,
-        start_new_session=True,
+def read_failure(report: Mapping[str, Any], calls: int) -> RewardError:
+    """
+    The error that a child reports in a batch of so many calls.
+
+    Raises:
+        ValueError: no kind that there is.
+    """
+    kind: FailureKind = report.get("kind")  # type: ignore[assignment]
+    if kind not in get_args(FailureKind):
+        raise ValueError("a failure of no known kind")
+    return RewardError(
+        _text(report, "reason", MAX_REASON_CHARS),
+        kind=kind,
+        line=_whole(report, "line", MAX_LINE),
+        traceback=_text(report, "traceback", MAX_TRACEBACK_CHARS),
+        index=_whole(report, "index", calls - 1),
     )
-    assert child.stdin is not None
-    os.set_blocking(child.stdin.fileno(), False)  # a child that does not read must not hold us
-    return child
+
+
+def _text(report: Mapping[str, Any], key: str, most_chars: int) -> str:
+    """A text that can be sent on: half characters (surrogates) can't."""
+    return str(report.get(key, ""))[:most_chars].encode(errors="replace").decode()
+
+
+def _whole(report: Mapping[str, Any], key: str, most: int) -> int | None:
+    value = report.get(key)
+    return value if type(value) is int and 0 <= value <= most else None
+
+
+@cache
+def _tell_of_missing_walls() -> None:
+    """Once in this process."""
+    missing = missing_walls()
+    if missing:
+        structlog.get_logger().warning(
+            "the kernel can't shut reward functions in; Python's own walls remain", missing=missing
+        )

@@ -12,3 +12,6 @@ app = typer.Typer(no_args_is_help=True)
 @app.callback()
 def sim() -> None:
     """The simulator alone, without the stack."""
+
+
+from services.simulator.verbs import bench, drive, replay, still  # noqa: E402, F401 - they register themselves on `app`
