@@ -88,10 +88,11 @@ def random_observations(blueprint: Blueprint, count: int = PROBES) -> Observatio
     seen: dict[str, NDArray[Any]] = {}
     for sensor, shape in blueprint.inputs.items():
         if blueprint.is_camera(sensor):
-            patches = rng.integers(0, 256, (count, *(-(-side // PATCH) for side in shape[:2]), 1))
+            height, width, channels = shape
+            size = (count, -(-height // PATCH), -(-width // PATCH), channels)
+            patches = rng.integers(0, 256, size, dtype=np.uint8)
             tiles = patches.repeat(PATCH, axis=1).repeat(PATCH, axis=2)
-            pictures = tiles[:, : shape[0], : shape[1]].repeat(shape[2], axis=3)
-            seen[sensor] = pictures.astype(np.uint8)
+            seen[sensor] = tiles[:, :height, :width]
         else:
             seen[sensor] = rng.random((count, *shape)).astype(np.float32)
     return seen

@@ -20,7 +20,7 @@ from rich.table import Table
 from libs.common.bus import Bus
 from libs.common.deepracer.folder import read_run_directory
 from libs.common.deepracer.run_spec import RunSpec
-from libs.common.events import ActionRequest, CollectRollout, TrackRef
+from libs.common.events import ActionReply, ActionRequest, CollectRollout, TrackRef
 from libs.common.tracks import load_built_in
 from services.simulator.rollout import Rollout
 from services.trainer.learner import Learner
@@ -61,7 +61,16 @@ def in_one_process(spec: RunSpec, learner: Learner, number: int) -> float:
         learner.begin_rollout()
         while learner.state.updates < goal:
             decision = learner.act(seen(rollout.observations()), rollout.steps)
-            rollout.step(decision.actions, decision.episodes, decision.iteration)
+            rollout.step(
+                ActionReply(
+                    run_id=spec.name,
+                    rollout_id=spec.name,
+                    step=0,
+                    actions=decision.actions,
+                    episodes=decision.episodes,
+                    iteration=decision.iteration,
+                )
+            )
         return time.perf_counter() - began
 
 
