@@ -45,6 +45,11 @@ class Commands(NamedTuple):
     actions: NDArray[np.int64]  # `NO_ACTION` where the action space is continuous
 
 
+def idle_commands(cars: int) -> Commands:
+    """Commands of cars that stand still."""
+    return Commands(np.zeros(cars), np.zeros(cars), np.full(cars, NO_ACTION))
+
+
 class EpisodeLog:
     """One open episode for each car: row 0 for its start, then one for each step."""
 

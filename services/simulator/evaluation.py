@@ -62,7 +62,7 @@ def drive_trials(
     race = Race(
         track,
         spec,
-        command.metadata.version,
+        command.metadata,
         seeds,
         look=Look(command.world, command.randomisation.in_phase(evaluation=True)),
         evaluating=True,

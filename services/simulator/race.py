@@ -13,23 +13,23 @@ start by then. What the cars of an arena do depends on their seeds and their com
 on other arenas, on threads or on how many cars there are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from libs.common.deepracer.randomisation_spec import DYNAMICS_KEYS
+from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.randomisation_spec import DYNAMICS_KEYS, RandomisationSpec
 from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.errors import InvalidInput
 from libs.common.events import StepColumns
 from libs.common.tracks import Track
 from services.simulator import rules
 from services.simulator.bodies import Bodies
-from services.simulator.camera import NETWORK_CAMERA
 from services.simulator.course import measure_cars, survey
-from services.simulator.episode_log import NO_ACTION, Commands, EpisodeLog, Rows, as_columns
+from services.simulator.episode_log import NO_ACTION, EpisodeLog, Rows, as_columns, idle_commands
 from services.simulator.randomisation import draw_factors
 from services.simulator.resets import hold_paused_cars, make_room, put_back_cars
 from services.simulator.reward_params import (
@@ -41,7 +41,7 @@ from services.simulator.reward_params import (
     object_columns,
 )
 from services.simulator.starts import begin_episodes, plan_starts
-from services.simulator.traffic import LEARNERS, NO_TRAFFIC, Traffic, plan_traffic
+from services.simulator.traffic import NO_TRAFFIC, find_others, plan_traffic
 from services.simulator.vehicle import (
     CAR,
     CONTROL_HZ,
@@ -122,7 +122,7 @@ class Race:
         self,
         track: Track,
         race: RaceSpec,
-        version: str,
+        metadata: ModelMetadata | str,
         seeds: Sequence[int],
         *,
         look: Look | None = None,
@@ -135,39 +135,43 @@ class Race:
         Args:
             track: what is driven on.
             race: its kind and rules.
-            version: of the model's metadata, which picks the car's dynamics.
+            metadata: of the model: its version picks the dynamics, its sensors are sensed. The
+                version alone is a car with a camera.
             seeds: one for each car; `evaluating` takes the first of each arena for all of it.
-            look: of the world, and what of it is randomised; the plain one by default.
+            look: of the world, and what of it and of the car's dynamics is randomised; the plain
+                one by default.
             world: as `draw_world` makes it of the track and the look, which is the default.
             evaluating: cars of an arena start together, one behind the other.
             resets: DeepRacer's race rules: laps, penalties, back on the road after a breach.
             threads: large batches are shared out among so many; results are the same to the bit.
 
         Raises:
-            InvalidInput: more cars than it takes, none, or arenas that are not full.
+            InvalidInput: more cars than it takes, none, arenas that are not full, or ranges of
+                dynamics that no car has.
         """
         _check_cars(len(seeds), race)
         self.track, self._resets = track, resets
-        self._usual_dynamics = dynamics_for(version)
-        self._dynamics = np.full(len(seeds), self._usual_dynamics)
+        full, version = _split(metadata)
+        self._ranges, self._seeds = (look or Look()).randomisation, tuple(seeds)
+        self._usual = dynamics_for(version)
+        _check_dynamics(self._usual, self._ranges)
+        self._dynamics = np.full(len(seeds), self._usual)
         self._course = survey(track)
         ways = (track, track.reversed())
         self._fixed = tuple(fixed_params(way, bool(row)) for row, way in enumerate(ways))
         self._cars = np.zeros(len(seeds), CAR)
         self._starts = plan_starts(track, race, seeds, together=evaluating)
         self._traffic = plan_traffic(track, race, seeds)
-        look = look or Look()
-        self._ranges, self._seeds = look.randomisation, tuple(seeds)
-        self._views = Views(track, look, self._traffic, len(seeds), world)
+        self._views = Views(track, look or Look(), seeds, self._traffic, world, full)
+        self.observations = self._views.images
+        self._draws = self._views.draws or self._ranges.varies_dynamics
         self._rulebook = rules.write_rulebook(track.length_m, race, resets)
         self._reset_room = make_room()
-        self._others = _find_others(self._traffic)
-        self._commands = _idle(len(seeds))
+        self._others = find_others(self._traffic)
+        self._commands = idle_commands(len(seeds))
         self._has_actions = False
         self._log = EpisodeLog(len(seeds))
         self._lap_ends_s: dict[int, list[float]] = {}
-        shape = (len(seeds), NETWORK_CAMERA.height, NETWORK_CAMERA.width)
-        self.observations: NDArray[np.uint8] = np.zeros(shape, np.uint8)
         self._parts = _share_out(len(self._traffic.bodies), len(seeds), threads)
         self._crew = ThreadPoolExecutor(len(self._parts)) if len(self._parts) > 1 else None
         self._begin_episodes(np.arange(len(seeds)))
@@ -177,6 +181,11 @@ class Race:
     def cars(self) -> int:
         """Number of cars."""
         return len(self._cars)
+
+    @property
+    def sensed(self) -> Mapping[str, NDArray[Any]]:
+        """(cars, ...) what each sensor of the metadata measured last, by its name."""
+        return self._views.sensed
 
     @property
     def bodies(self) -> Bodies:
@@ -257,7 +266,7 @@ class Race:
         self._begin_episodes(indices)
 
     def look(self) -> None:
-        """Draw what all cars see now into `observations`."""
+        """Draw what all cars see now into `observations`, and measure with the other sensors."""
         self._in_parts(self._render)
 
     def poses(self) -> list[CarState]:
@@ -285,7 +294,7 @@ class Race:
         rules.run_arenas(self._cars, begin, end, self._traffic, self._course, self._rulebook)
 
     def _render(self, begin: int, end: int) -> None:
-        self._views.render(self._cars, self._cars_of(begin, end), self.observations)
+        self._views.look(self._cars, self._cars_of(begin, end))
 
     def _cars_of(self, begin: int, end: int) -> slice:
         together = self._traffic.cars_in_arena
@@ -333,23 +342,30 @@ class Race:
     def _begin_episodes(self, indices: NDArray[np.int64]) -> None:
         """Put cars at the start of their present episodes."""
         begin_episodes(self._cars, indices, self._starts, self._traffic, self._course)
-        if self._ranges.varies_picture or self._ranges.varies_dynamics:
-            self._draw_anew(indices)
+        if self._draws:
+            for car in indices.tolist():
+                self._draw_episode(car)
         self._log.begin(self._cars, indices)
 
-    def _draw_anew(self, indices: NDArray[np.int64]) -> None:
-        """What the randomisation holds for these cars' episodes."""
-        for index in indices.tolist():
-            episode = int(self._cars["episode"][index])
-            factors = draw_factors(self._ranges, 0, self._seeds[index], episode)
-            self._views.renew(index, factors)
-            changes = {key: float(factors[key]) for key in DYNAMICS_KEYS}
-            self._dynamics[index] = vary_dynamics(self._usual_dynamics, **changes)
+    def _draw_episode(self, car: int) -> None:
+        """What a car's present episode drives with and looks like."""
+        episode = int(self._cars["episode"][car])
+        factors = draw_factors(self._ranges, 0, self._seeds[car], episode)
+        changes = {key: float(factors[key]) for key in DYNAMICS_KEYS}
+        self._dynamics[car] = vary_dynamics(self._usual, **changes)
+        self._views.renew(car, episode, factors)
 
 
-def _idle(cars: int) -> Commands:
-    """Commands of cars that stand still."""
-    return Commands(np.zeros(cars), np.zeros(cars), np.full(cars, NO_ACTION))
+def _split(metadata: ModelMetadata | str) -> tuple[ModelMetadata | None, str]:
+    """The metadata, where there are any, and their version."""
+    return (None, metadata) if isinstance(metadata, str) else (metadata, metadata.version)
+
+
+def _check_dynamics(usual: np.void, ranges: RandomisationSpec) -> None:
+    """Refuse ranges whose ends no car can drive with, before any does."""
+    spans = {key: getattr(ranges, key) for key in DYNAMICS_KEYS}
+    for end in (0, 1):
+        vary_dynamics(usual, **{key: span[end] for key, span in spans.items() if span})
 
 
 def _check_cars(cars: int, race: RaceSpec) -> None:
@@ -360,16 +376,6 @@ def _check_cars(cars: int, race: RaceSpec) -> None:
             f"got {cars} cars for tracks that {race.cars_in_arena} share; accepted: a multiple "
             f"of {race.cars_in_arena}"
         )
-
-
-def _find_others(traffic: Traffic) -> NDArray[np.int64]:
-    """(cars, objects) places in the flat array of bodies: all of a car's arena but its own."""
-    arenas, count = traffic.bodies.shape
-    everyone = np.arange(arenas * count).reshape(arenas, 1, count)
-    if traffic.kind != LEARNERS:
-        return everyone[:, 0]
-    everyone = np.repeat(everyone, count, axis=1)
-    return everyone[:, ~np.eye(count, dtype=bool)].reshape(arenas * count, count - 1)
 
 
 def _share_out(arenas: int, cars: int, threads: int) -> list[tuple[int, int]]:

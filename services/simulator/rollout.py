@@ -66,8 +66,7 @@ class Rollout:
         self._command, self._track = command, track
         self._space = ActionSpace(command.metadata)
         look = Look(command.world, command.randomisation.in_phase(evaluation=False))
-        version = command.metadata.version
-        self._race = Race(track, command.race, version, command.seeds, look=look)
+        self._race = Race(track, command.race, command.metadata, command.seeds, look=look)
         self._open = [OpenEpisode() for _ in command.cars]
         self._reward = RewardProcess(command.reward_function, self._race.fixed_params(0))
         self.steps = tuple(CarStep() for _ in command.cars)

@@ -1,6 +1,6 @@
 """The sensors of a car as `model_metadata.json` names them, and what they measure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +26,9 @@ STEREO_SIDE_M = 0.03  # of each of the two cameras from the middle
 _LEFT_CAMERA = make_camera(160, 120, Mount(left_m=STEREO_SIDE_M))
 _RIGHT_CAMERA = make_camera(160, 120, Mount(left_m=-STEREO_SIDE_M))
 
+FRONT_CAMERA = "FRONT_FACING_CAMERA"
 CAMERAS: dict[str, tuple[Camera, ...]] = {
-    "FRONT_FACING_CAMERA": (NETWORK_CAMERA,),
+    FRONT_CAMERA: (NETWORK_CAMERA,),
     "LEFT_CAMERA": (_LEFT_CAMERA,),
     "STEREO_CAMERAS": (_LEFT_CAMERA, _RIGHT_CAMERA),
 }
@@ -54,9 +55,11 @@ class Sensors:
     first, grey as uint8; lidars one row of float32.
     """
 
-    def __init__(self, metadata: ModelMetadata) -> None:
-        self._config = metadata.lidar_config or LidarConfig()
-        self.shapes = {name: self._shape(name) for name in metadata.sensor}
+    def __init__(self, metadata: ModelMetadata | None = None) -> None:
+        """Without metadata the front camera alone."""
+        self._config = (metadata and metadata.lidar_config) or LidarConfig()
+        names = metadata.sensor if metadata else (FRONT_CAMERA,)
+        self.shapes = {name: self._shape(name) for name in names}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,7 +84,7 @@ class Sensors:
         arenas: NDArray[np.int64] = NO_ROWS,
         own: NDArray[np.int64] = NO_ROWS,
         *,
-        random: np.random.Generator | None = None,
+        random: Sequence[np.random.Generator] | None = None,
         render: Render | None = None,
     ) -> None:
         """
@@ -89,7 +92,7 @@ class Sensors:
 
         Args:
             bodies: with `arenas` and `own` as `render_cars` takes them.
-            random: of the lidar's noise; none is a lidar without noise.
+            random: of each car's lidar noise; none is a lidar without noise.
             render: draws pictures in place of `render_cars`, where they are randomised.
         """
 
@@ -103,7 +106,8 @@ class Sensors:
                 ranges_m = np.empty((len(cars), lidar.RAYS), np.float32)
                 lidar.scan_cars(cars, world, bodies, arenas, own, ranges_m)
                 if random is not None:
-                    lidar.add_noise(ranges_m, random)
+                    for rays, source in zip(ranges_m, random, strict=True):
+                        lidar.add_noise(rays, source)
                 into[name][...] = self._condense(name, ranges_m)
 
     def _condense(self, name: str, ranges_m: NDArray[np.float32]) -> NDArray[np.float32]:

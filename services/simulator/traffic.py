@@ -107,6 +107,16 @@ def _make_bodies(kind: int, arenas: int, count: int) -> Bodies:
     return bodies
 
 
+def find_others(traffic: Traffic) -> NDArray[np.int64]:
+    """(cars, objects) places in the flat array of bodies: all of a car's arena but its own."""
+    arenas, count = traffic.bodies.shape
+    everyone = np.arange(arenas * count).reshape(arenas, 1, count)
+    if traffic.kind != LEARNERS:
+        return everyone[:, 0]
+    everyone = np.repeat(everyone, count, axis=1)
+    return everyone[:, ~np.eye(count, dtype=bool)].reshape(arenas * count, count - 1)
+
+
 @numba.njit(cache=True, nogil=True)
 def set_out(
     traffic: Traffic, arena: int, episode: int, start_m: float, row: int, course: Course

@@ -1,15 +1,18 @@
-"""What the cars of a race see, each its own arena's bodies and not its own, and pictures of it."""
+"""What the cars of a race sense: the world, what shares their road, but not themselves."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.randomisation_spec import RandomisationSpec
 from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.tracks import Track
-from services.simulator.camera import NETWORK_CAMERA, render_cars
+from services.simulator.camera import Camera
 from services.simulator.pictures import Pictures
+from services.simulator.sensors import CAMERAS, Render, Sensors
 from services.simulator.traffic import LEARNERS, Traffic
 from services.simulator.varied_views import VariedViews
 from services.simulator.vehicle import Cars
@@ -24,40 +27,71 @@ class Look(NamedTuple):
 
 
 class Views:
-    """The front cameras of a race's cars."""
+    """
+    The sensors of a race's cars.
+
+    `sensed` holds what each measured last, (cars, ...) by its name; `images` is that of the camera,
+    which every car has.
+    """
 
     def __init__(
         self,
         track: Track,
         look: Look,
+        seeds: Sequence[int],
         traffic: Traffic,
-        cars: int,
         world: World | None = None,
+        metadata: ModelMetadata | None = None,
     ) -> None:
-        """`world` is what `draw_world` makes of the look, where it is there already."""
-        self._bodies, numbers = traffic.bodies, np.arange(cars)
+        """
+        `world` is what `draw_world` makes of the look, where it is there already; without metadata
+        the front camera is the only sensor.
+        """
+        self._sensors = Sensors(metadata)
+        self.sensed = self._sensors.allocate(len(seeds))
+        self.images: NDArray[np.uint8] = next(
+            values for name, values in self.sensed.items() if name in CAMERAS
+        )
+        self._noise = [np.random.default_rng(0)] * len(seeds)
+        self._seeds, self._bodies = tuple(seeds), traffic.bodies
+        numbers = np.arange(len(seeds))
         self._arenas = numbers // traffic.cars_in_arena
         seats = numbers % traffic.cars_in_arena
-        self._own = seats if traffic.kind == LEARNERS else np.full(cars, -1)
+        self._own = seats if traffic.kind == LEARNERS else np.full(len(seeds), -1)
         self._pictures = Pictures(track, look.world)
         self._varied: VariedViews | None = None
         if look.randomisation.varies_picture:
-            self._varied = VariedViews(cars, track, look.world, look.randomisation)
+            cameras = [camera for name in self.sensed for camera in CAMERAS.get(name, ())]
+            self._varied = VariedViews(
+                len(seeds), track, look.world, look.randomisation, cameras=cameras
+            )
             world = self._varied.world
         self._world = draw_world(track, look.world) if world is None else world
 
-    def renew(self, car: int, factors: np.void) -> None:
-        """Give a car what its new episode has drawn, a row of `FACTORS`."""
+    @property
+    def draws(self) -> bool:
+        """Whether new episodes have to be told of by `renew`."""
+        return self._varied is not None or len(self.sensed) > 1
+
+    def renew(self, car: int, episode: int, factors: np.void) -> None:
+        """Let a car that begins an episode see as it has drawn, a row of `FACTORS`."""
         if self._varied is not None:
             self._varied.renew(car, factors)
+        # A lidar's noise depends on the car and its episode, not on who else drives.
+        self._noise[car] = np.random.default_rng((self._seeds[car], episode))
 
-    def render(self, cars: Cars, part: slice, images: NDArray[np.uint8]) -> None:
-        """What a part of all `cars` sees, into that part of the `images`."""
+    def look(self, cars: Cars, part: slice) -> None:
+        """Measure what a part of all `cars` senses now."""
+        into = {name: values[part] for name, values in self.sensed.items()}
         road = self._bodies, self._arenas[part], self._own[part]
-        if self._varied is None:
-            render_cars(cars[part], self._world, NETWORK_CAMERA, images[part], *road)
-        else:
-            self._varied.render(cars[part], NETWORK_CAMERA, images[part], *road, part.start)
+        render: Render | None = None
+        if (varied := self._varied) is not None:
+
+            def render(camera: Camera, images: NDArray[np.uint8]) -> None:
+                varied.render(cars[part], camera, images, *road, part.start)
+
+        noise = self._noise[part]
+        self._sensors.observe(cars[part], self._world, into, *road, random=noise, render=render)
 
     def picture(self, cars: Cars, car: int, width: int, height: int) -> NDArray[np.uint8]:
         """(height, width, 3) what one car sees, in colour and as the world is."""

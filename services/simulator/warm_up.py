@@ -8,6 +8,6 @@ from services.simulator.race import Race
 def warm_up() -> None:
     """Compile every kernel by driving one step; later processes find them in the cache."""
     track = load_built_in(built_in_names()[0])
-    race = Race(track, RaceSpec(), version="5", seeds=(0,), resets=True)
+    race = Race(track, RaceSpec(), "5", seeds=(0,), resets=True)
     race.step([0.0], [1.0])
     race.finish_step([0.0])

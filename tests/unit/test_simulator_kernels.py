@@ -8,7 +8,7 @@ import numpy as np
 
 from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.tracks import load_built_in
-from services.simulator.camera import render_car, render_views
+from services.simulator.camera import render_views
 from services.simulator.course import measure_cars
 from services.simulator.episode_log import record_starts, record_steps
 from services.simulator.race import Race
@@ -93,12 +93,11 @@ def test_warming_up_compiles_every_kernel_that_a_rollout_calls() -> None:
         record_starts,
         record_steps,
         render_views,
-        render_car,
     )
     for kernel in called:
         assert kernel.signatures, kernel.__name__
     before = [len(kernel.signatures) for kernel in called]
-    race = Race(load_built_in("loop"), RaceSpec(), version="4", seeds=(1, 2, 3))
+    race = Race(load_built_in("loop"), RaceSpec(), "4", seeds=(1, 2, 3))
     race.step([0.1, 0.2, 0.3], [1.0, 2.0, 3.0], [0, 1, 2])
     race.finish_step([0.0, 0.0, 0.0])
     assert [len(kernel.signatures) for kernel in called] == before

@@ -69,7 +69,7 @@ def outcomes_of(result: StepResult) -> list[Outcome]:
 
 
 def make_race(name: str = "loop", seeds: tuple[int, ...] = (0,), **race: object) -> Race:
-    return Race(load_built_in(name), RaceSpec(**race), version="5", seeds=seeds, world=WORLDS[name])
+    return Race(load_built_in(name), RaceSpec(**race), "5", seeds=seeds, world=WORLDS[name])
 
 
 def steer_to_centre(race: Race) -> list[float]:

@@ -1,19 +1,32 @@
 """What the cars of a race see: the road, what shares it, and what is randomised."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.randomisation_spec import RandomisationSpec
 from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.deepracer.world_spec import WorldSpec
+from libs.common.errors import InvalidInput
 from libs.common.tracks import load_built_in
 from services.simulator.bodies import NOTHING
 from services.simulator.camera import NETWORK_CAMERA, render_cars
 from services.simulator.race import Race
 from services.simulator.views import Look
 from services.simulator.world import draw_world
+from tests.unit.test_simulator_traffic import STRAIGHT, places
 
 LOOP = load_built_in("loop")
+METADATA = ModelMetadata.model_validate(
+    {
+        "action_space": [{"steering_angle": angle, "speed": 1.0} for angle in (-30, 30)],
+        "sensor": ["FRONT_FACING_CAMERA", "LIDAR"],
+    }
+)
+LOOKS: dict[str, Any] = {"brightness": (0.5, 1.5), "noise": (2, 8), "camera_yaw_rad": (-0.1, 0.1)}
+CARS: dict[str, Any] = {"friction": (0.3, 1.5), "lag": (0.5, 3.0)}
 
 
 @pytest.mark.parametrize("kind", ["object_avoidance", "head_to_bot", "head_to_model"])
@@ -76,3 +89,72 @@ def test_cars_drive_by_what_their_episode_has_drawn() -> None:
     assert race.poses()[0] == race.poses()[2]
     assert race.poses()[0] != race.poses()[1]
     assert race.poses()[0] != plain.poses()[0]
+
+
+def move(race: Race, steps: int) -> None:
+    for _ in range(steps):
+        race.step(0.1, 2.0)
+        race.finish_step(np.zeros(race.cars))
+
+
+def test_a_lidar_feels_the_box_behind() -> None:
+    spec = RaceSpec(type="object_avoidance", objects=places((0.2, 1)))
+    for race_type, nearest_m in ((RaceSpec(), 12.0), (spec, 4.03 - 2.25)):
+        race = Race(STRAIGHT, race_type, METADATA, [0])
+        race._cars["x_m"] = 4.0
+        race.look()
+        assert race.sensed["LIDAR"].min() == pytest.approx(nearest_m, abs=0.06)
+
+
+def test_what_an_episode_draws_depends_on_the_car_and_the_episode_alone() -> None:
+    look = Look(randomisation=RandomisationSpec(**LOOKS, **CARS))
+    race = RaceSpec(max_steps=10)
+    together = Race(LOOP, race, METADATA, [3, 4, 5], look=look)
+    alone = Race(LOOP, race, METADATA, [4], look=look)
+    for _ in range(4):
+        for name, values in alone.sensed.items():
+            assert np.array_equal(values[0], together.sensed[name][1]), name
+        assert alone.poses()[0] == together.poses()[1]
+        move(alone, 7)
+        move(together, 7)
+
+
+def test_every_episode_looks_and_drives_anew() -> None:
+    look = Look(randomisation=RandomisationSpec(**LOOKS, **CARS))
+    still = RaceSpec(max_steps=10, change_start_position=False)
+    race = Race(LOOP, still, "5", [0], look=look)
+    seen, driven = [], []
+    for _ in range(3):
+        seen.append(race.observations[0].copy())
+        move(race, 9)
+        driven.append(race.poses()[0].x_m)
+        move(race, 1)
+    assert len({picture.tobytes() for picture in seen}) == 3
+    assert len(set(driven)) == 3
+
+
+def test_threads_change_nothing_under_randomisation() -> None:
+    look = Look(randomisation=RandomisationSpec(**LOOKS, **CARS))
+    races = [
+        Race(
+            LOOP,
+            RaceSpec(max_steps=10),
+            METADATA,
+            range(20),
+            look=look,
+            threads=n,
+        )
+        for n in (1, 2)
+    ]
+    for race in races:
+        move(race, 12)
+    for name, values in races[0].sensed.items():
+        assert np.array_equal(values, races[1].sensed[name]), name
+
+
+def test_a_delay_that_no_car_remembers_is_refused_before_any_drives() -> None:
+    spec = RandomisationSpec.model_construct(
+        **{**RandomisationSpec().model_dump(), "action_delay_s": (0.0, 0.4)}
+    )
+    with pytest.raises(InvalidInput, match="action_delay_s 0.4"):
+        Race(LOOP, RaceSpec(), "5", [0], look=Look(randomisation=spec))

@@ -42,7 +42,7 @@ class RandomisationSpec(Strict):
     friction: Annotated[Span, within(0.1, 3)] | None = None  # factor
     mass: Annotated[Span, within(0.3, 3)] | None = None  # factor
     lag: Annotated[Span, within(0.2, 5)] | None = None  # factor
-    action_delay_s: Annotated[Span, within(0, 0.5)] | None = None
+    action_delay_s: Annotated[Span, within(0, 0.15)] | None = None
 
     @property
     def varies_picture(self) -> bool:
