@@ -14,9 +14,6 @@ from libs.common.bus.following import batches
 from libs.common.errors import Conflict, NotFound, Unavailable
 from libs.common.events import Value
 
-LIST_S = 5.0
-"""How long the next row of a listing may take."""
-
 V = TypeVar("V", bound=Value)
 
 
@@ -69,15 +66,22 @@ class Records(Generic[V]):
         await _patiently(lambda: self._bucket.purge(key))
 
     async def all(self) -> dict[str, tuple[V, int]]:
-        """Every key with its value and revision."""
+        """
+        Every key with its value and revision.
+
+        Read from the stream: the client's own listing may end before it began, when the server
+        says that nothing is pending ahead of the last values that it has just sent.
+        """
+        found: dict[str, tuple[V, int]] = await _patiently(self._read_all)
+        return found
+
+    async def _read_all(self) -> dict[str, tuple[V, int]]:
         found: dict[str, tuple[V, int]] = {}
-        watcher = await _patiently(lambda: self._bucket.watchall(ignore_deletes=True))
-        try:
-            while (entry := await watcher.updates(timeout=LIST_S)) is not None:
-                value = self._class.model_validate_json(entry.value)
-                found[entry.key] = (value, entry.revision)
-        finally:
-            await watcher.stop()
+        async for row in self._rows(after=0, live=False):
+            if row.value is None:
+                found.pop(row.key, None)
+            else:
+                found[row.key] = (row.value, row.revision)
         return found
 
     async def follow(self) -> AsyncIterator[Row[V]]:
@@ -86,19 +90,24 @@ class Records(Generic[V]):
 
         Between two looks of the reader only a key's last value counts.
         """
-        prefix, stream = self._bucket._pre, self._bucket._stream
         after = 0
         while True:
             try:
-                async for raws in batches(self._js, stream, [f"{prefix}>"], after, live=True):
-                    for raw in raws:
-                        after = raw.metadata.sequence.stream
-                        deleted = "KV-Operation" in (raw.headers or {})
-                        value = None if deleted else self._class.model_validate_json(raw.data)
-                        yield Row(raw.subject.removeprefix(prefix), value, after)
-                        await asyncio.sleep(0)  # a batch takes long: others have their turn
+                async for row in self._rows(after, live=True):
+                    after = row.revision
+                    yield row
             except (NatsError, OSError):
                 await asyncio.sleep(0.25)  # the server is on its way back
+
+    async def _rows(self, after: int, *, live: bool) -> AsyncIterator[Row[V]]:
+        prefix, stream = self._bucket._pre, self._bucket._stream
+        async for raws in batches(self._js, stream, [f"{prefix}>"], after, live=live):
+            for raw in raws:
+                deleted = "KV-Operation" in (raw.headers or {})
+                value = None if deleted else self._class.model_validate_json(raw.data)
+                key = raw.subject.removeprefix(prefix)
+                yield Row(key, value, raw.metadata.sequence.stream)
+                await asyncio.sleep(0)  # a batch takes long: others have their turn
 
 
 async def _patiently(call: Callable[[], Awaitable[Any]]) -> Any:
