@@ -12,7 +12,7 @@ import stamina
 
 from libs.common.bus import Bus
 from libs.common.config import load
-from libs.common.errors import StartupFailed
+from libs.common.errors import StartupFailed, Unavailable
 from libs.common.events import (
     ArtifactReplicated,
     CheckpointRef,
@@ -27,7 +27,9 @@ from tests.conftest import Connect
 from tests.servers import NatsServer, S3Server
 from tests.service_process import ServiceProcess
 
-wait = stamina.retry(on=AssertionError, attempts=None, timeout=90, wait_initial=0.1, wait_max=0.5)
+# A store that was killed answers again before it finds its objects again.
+UNTIL = (AssertionError, Unavailable)
+wait = stamina.retry(on=UNTIL, attempts=None, timeout=90, wait_initial=0.1, wait_max=0.5)
 
 
 @pytest.fixture
