@@ -113,11 +113,20 @@ def render_cars(
         arenas: (cars,) each car's row of `bodies`.
         own: (cars,) the place of each car's own body in its row, which it does not see; -1 is none.
     """
-    render_views(cars, world, camera, images, bodies, arenas, own)
+    render_ground(cars, world, camera, images)
+    if len(world.faces) > 0 or bodies.shape[1] > 0:
+        render_solids(cars, world, camera, images, bodies, arenas, own)
 
 
 @numba.njit(cache=True, nogil=True)
-def render_views(
+def render_ground(cars: Cars, world: World, camera: Camera, images: NDArray[np.uint8]) -> None:
+    """The ground and the sky that each car sees, into `images` (cars, height, width)."""
+    for index in range(len(cars)):
+        draw_ground(cars[index], world, camera, images[index])
+
+
+@numba.njit(cache=True, nogil=True)
+def render_solids(
     cars: Cars,
     world: World,
     camera: Camera,
@@ -126,17 +135,18 @@ def render_views(
     arenas: NDArray[np.int64],
     own: NDArray[np.int64],
 ) -> None:
-    """The compiled part of `render_cars`, with no defaults."""
+    """What stands around and on the road, over what `render_ground` drew; see `render_cars`."""
     for index in range(len(cars)):
-        render_car(cars[index], world, camera, images[index])
+        if len(world.faces) > 0:
+            draw_faces(cars[index], world, camera, images[index])
         if bodies.shape[1] > 0:
             row = bodies[arenas[index]]
             draw_bodies(cars[index], world, camera, images[index], row, own[index])
 
 
 @numba.njit(cache=True, nogil=True)
-def render_car(car: np.void, world: World, camera: Camera, image: NDArray[np.uint8]) -> None:
-    """What one car sees of the ground and of what stands around, into `image` (height, width)."""
+def draw_ground(car: np.void, world: World, camera: Camera, image: NDArray[np.uint8]) -> None:
+    """The ground and the sky that one car sees, into `image` (height, width)."""
     image[: camera.horizon_row] = world.sky
     image[camera.horizon_row : camera.ground_row] = world.far
     scale = world.texels_per_m * FIXED_POINT
@@ -153,8 +163,6 @@ def render_car(car: np.void, world: World, camera: Camera, image: NDArray[np.uin
             _draw_smooth_row(world, image[row], x, y, step_x, step_y)
         else:
             _draw_row(world, image[row], x, y, step_x, step_y)
-    if len(world.faces) > 0:
-        draw_faces(car, world, camera, image)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

@@ -24,6 +24,10 @@ NOISE_M = 0.01  # standard deviation
 SECTORS = 8
 SECTOR_CLIP_M = 0.5
 
+SHORTS = 4  # random numbers below 65536, whose sum is nearly normal
+SHORTS_MEAN = SHORTS * 65535 / 2
+SHORTS_DEVIATION = math.sqrt(SHORTS * (65536**2 - 1) / 12)
+
 RAY_ANGLES_RAD = math.pi + np.linspace(-FIELD_RAD / 2, FIELD_RAD / 2, RAYS)
 """Of each ray from the car's heading, anticlockwise: from ahead on the left round its back."""
 
@@ -110,10 +114,27 @@ def _meet(
     return distance if distance >= 0 and 0 <= share <= 1 else math.inf
 
 
-def add_noise(ranges_m: NDArray[np.float32], random: np.random.Generator) -> None:
-    """The sensor's noise, in place; distances stay within its range."""
-    ranges_m += random.normal(0.0, NOISE_M, ranges_m.shape).astype(np.float32)
+def add_noise(ranges_m: NDArray[np.float32], cars: Cars, seeds: NDArray[np.uint64]) -> None:
+    """
+    The sensor's noise, in place; distances stay within its range.
+
+    It is nearly normal, and depends on each car's seed (cars,), episode and step alone. It is made
+    of whole numbers, which are the same however many cars there are.
+    """
+    keys = _scramble(_scramble(seeds) + cars["episode"].astype(np.uint64))
+    keys = _scramble(keys + cars["steps"].astype(np.uint64))
+    numbers = _scramble(np.add.outer(keys, np.arange(RAYS, dtype=np.uint64)))
+    sums = numbers.view(np.uint16).reshape(*numbers.shape, SHORTS).sum(axis=2)
+    ranges_m += (sums - SHORTS_MEAN) * (NOISE_M / SHORTS_DEVIATION)
     np.clip(ranges_m, NEAREST_M, FARTHEST_M, out=ranges_m)
+
+
+def _scramble(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Splitmix64 of Steele, Lea and Flood, 2014: neighbours have nothing in common afterwards."""
+    mixed = numbers * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def sectors_occupied(ranges_m: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.tracks import Track
 from services.simulator.bodies import Bodies
-from services.simulator.camera import NO_BODIES, Camera, Mount, make_camera, render_views
+from services.simulator.camera import NO_BODIES, Camera, Mount, make_camera, render_cars
 from services.simulator.vehicle import Cars
 from services.simulator.world import World, draw_colour_worlds, shrink
 
@@ -51,7 +51,7 @@ class Pictures:
         arena, place = np.zeros(1, np.int64), np.full(1, own, np.int64)
         worlds = _colour_worlds(self._track, self._spec, self._seed)
         for channel, world in enumerate(worlds):
-            render_views(car, world, camera, image, bodies, arena, place)
+            render_cars(car, world, camera, image, bodies, arena, place)
             picture[:, :, channel] = shrink(image[0], finer)
         return picture
 

@@ -13,9 +13,9 @@ start by then. What the cars of an arena do depends on their seeds and their com
 on other arenas, on threads or on how many cars there are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,6 +40,7 @@ from services.simulator.reward_params import (
     measured_columns,
     object_columns,
 )
+from services.simulator.sensors import Measured
 from services.simulator.starts import begin_episodes, plan_starts
 from services.simulator.traffic import NO_TRAFFIC, find_others, plan_traffic
 from services.simulator.vehicle import (
@@ -164,7 +165,7 @@ class Race:
         self._traffic = plan_traffic(track, race, seeds)
         self._views = Views(track, look or Look(), seeds, self._traffic, world, full)
         self.observations = self._views.images
-        self._draws = self._views.draws or self._ranges.varies_dynamics
+        self._draws = self._ranges.varies_picture or self._ranges.varies_dynamics
         self._rulebook = rules.write_rulebook(track.length_m, race, resets)
         self._reset_room = make_room()
         self._others = find_others(self._traffic)
@@ -183,7 +184,7 @@ class Race:
         return len(self._cars)
 
     @property
-    def sensed(self) -> Mapping[str, NDArray[Any]]:
+    def sensed(self) -> Measured:
         """(cars, ...) what each sensor of the metadata measured last, by its name."""
         return self._views.sensed
 
@@ -353,7 +354,7 @@ class Race:
         factors = draw_factors(self._ranges, 0, self._seeds[car], episode)
         changes = {key: float(factors[key]) for key in DYNAMICS_KEYS}
         self._dynamics[car] = vary_dynamics(self._usual, **changes)
-        self._views.renew(car, episode, factors)
+        self._views.renew(car, factors)
 
 
 def _split(metadata: ModelMetadata | str) -> tuple[ModelMetadata | None, str]:

@@ -1,6 +1,6 @@
 """The sensors of a car as `model_metadata.json` names them, and what they measure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,8 @@ CAMERAS: dict[str, tuple[Camera, ...]] = {
 }
 
 Array = NDArray[Any]
+Measured = Mapping[str, Array]
+"""What sensors give, (cars, *shape) by name."""
 Render = Callable[[Camera, NDArray[np.uint8]], None]
 """Draws what all cars see through a camera into (cars, height, width)."""
 
@@ -79,12 +81,12 @@ class Sensors:
         self,
         cars: Cars,
         world: World,
-        into: Mapping[str, Array],
+        into: Measured,
         bodies: Bodies = NO_BODIES,
         arenas: NDArray[np.int64] = NO_ROWS,
         own: NDArray[np.int64] = NO_ROWS,
         *,
-        random: Sequence[np.random.Generator] | None = None,
+        noise_seeds: NDArray[np.uint64] | None = None,
         render: Render | None = None,
     ) -> None:
         """
@@ -92,7 +94,7 @@ class Sensors:
 
         Args:
             bodies: with `arenas` and `own` as `render_cars` takes them.
-            random: of each car's lidar noise; none is a lidar without noise.
+            noise_seeds: (cars,) of the lidars' noise; none is a lidar without noise.
             render: draws pictures in place of `render_cars`, where they are randomised.
         """
 
@@ -105,9 +107,8 @@ class Sensors:
             else:
                 ranges_m = np.empty((len(cars), lidar.RAYS), np.float32)
                 lidar.scan_cars(cars, world, bodies, arenas, own, ranges_m)
-                if random is not None:
-                    for rays, source in zip(ranges_m, random, strict=True):
-                        lidar.add_noise(rays, source)
+                if noise_seeds is not None:
+                    lidar.add_noise(ranges_m, cars, noise_seeds)
                 into[name][...] = self._condense(name, ranges_m)
 
     def _condense(self, name: str, ranges_m: NDArray[np.float32]) -> NDArray[np.float32]:

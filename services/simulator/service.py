@@ -32,7 +32,7 @@ from services.simulator.config import SimulatorSettings
 from services.simulator.evaluation import drive_trials, result_of
 from services.simulator.rollout import Rollout
 from services.simulator.viewers import Viewers
-from services.simulator.warm_up import warm_up
+from services.simulator.warm_up import LATER, warm_up
 
 ROLLOUT_ACK_WAIT_S = 6.0
 """A rollout whose simulator died is driven by another after at most this long."""
@@ -73,6 +73,11 @@ class Simulator(Service[SimulatorSettings]):
             concurrency=self.settings.evaluations_at_once,
             ack_wait_s=ROLLOUT_ACK_WAIT_S,
         )
+
+    async def work(self) -> None:
+        """Compile the rest of the kernels, so that no rollout stands still for it later."""
+        for warm_up_more in LATER:
+            await asyncio.to_thread(warm_up_more)
 
     def detail(self) -> dict[str, Any]:
         return {"driving": sorted(self._driving)}

@@ -23,11 +23,11 @@ from services.simulator.camera import (
     NO_ROWS,
     Camera,
     Mount,
+    draw_ground,
     make_camera,
-    render_car,
 )
 from services.simulator.randomisation import FACTORS, grey_lookup
-from services.simulator.solids import draw_bodies
+from services.simulator.solids import draw_bodies, draw_faces
 from services.simulator.vehicle import Cars
 from services.simulator.world import World, draw_world, palette
 
@@ -98,7 +98,7 @@ class VariedViews:
         first: int = 0,
     ) -> None:
         """As `render_cars`, with each car's own look; `first` is the number of the first car."""
-        part = slice(first, first + len(cars))
+        part, key = slice(first, first + len(cars)), _key(camera)
         factors = self._factors[part]
         render_varied(
             cars,
@@ -106,13 +106,14 @@ class VariedViews:
             self._textures,
             np.ascontiguousarray(factors["texture"]),
             camera,
-            _part_of(self._lenses[_key(camera)][1], part),
+            _part_of(self._lenses[key][1], part),
             images,
             bodies,
             arenas,
             own,
         )
-        disturb_images(images, self._greys[part], factors, cars)
+        number = list(self._lenses).index(key)  # each camera has noise of its own
+        disturb_images(images, self._greys[part], factors, cars, number)
 
 
 def _key(camera: Camera) -> tuple[int, int, float]:
@@ -175,7 +176,7 @@ def render_varied(
     arenas: NDArray[np.int64],
     own: NDArray[np.int64],
 ) -> None:
-    """As `render_views`, each car with its own lens and the texture (textures, texels) it chose."""
+    """As `render_cars`, each car with its own lens and the texture (textures, texels) it chose."""
     for car in range(len(cars)):
         scene = World(
             textures[chosen[car]],
@@ -207,7 +208,9 @@ def render_varied(
             place[5],
             camera.smooth,
         )
-        render_car(cars[car], scene, eye, images[car])
+        draw_ground(cars[car], scene, eye, images[car])
+        if len(scene.faces) > 0:
+            draw_faces(cars[car], scene, eye, images[car])
         if bodies.shape[1] > 0:
             draw_bodies(cars[car], scene, eye, images[car], bodies[arenas[car]], own[car])
 
@@ -218,8 +221,9 @@ def disturb_images(
     greys: NDArray[np.uint8],
     factors: NDArray[np.void],
     cars: Cars,
+    camera: int,
 ) -> None:
-    """Light, colour, blur and noise of each car (rows of `factors`), in place."""
+    """Light, colour, blur and noise of each car (rows of `factors`) in its nth camera, in place."""
     for car in range(len(images)):
         image, table = images[car], greys[car]
         for row in range(image.shape[0]):
@@ -228,7 +232,8 @@ def disturb_images(
         if factors[car]["blur"] > 0:
             _blur(image, factors[car]["blur"])
         if factors[car]["noise"] > 0:
-            _add_noise(image, factors[car]["noise"], factors[car]["noise_key"], cars[car]["steps"])
+            moment = cars[car]["steps"] + (camera << 20)
+            _add_noise(image, factors[car]["noise"], factors[car]["noise_key"], moment)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -246,13 +251,13 @@ def _blur(image: NDArray[np.uint8], share: float) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_noise(image: NDArray[np.uint8], deviation: float, key: int, step: int) -> None:
+def _add_noise(image: NDArray[np.uint8], deviation: float, key: int, moment: int) -> None:
     """
-    Nearly normal noise, of xorshift numbers that depend on the key and the step alone.
+    Nearly normal noise, of xorshift numbers that depend on the key and the moment alone.
 
     Each number gives two pixels the sums of four of its bytes.
     """
-    state = np.uint64(key) ^ (np.uint64(step) << np.uint64(20))
+    state = np.uint64(key) ^ (np.uint64(moment) << np.uint64(20))
     scale = int(deviation / BYTES_DEVIATION * FIXED_POINT)
     for row in range(image.shape[0]):
         for column in range(0, image.shape[1], 2):

@@ -52,33 +52,26 @@ class Views:
         self.images: NDArray[np.uint8] = next(
             values for name, values in self.sensed.items() if name in CAMERAS
         )
-        self._noise = [np.random.default_rng(0)] * len(seeds)
-        self._seeds, self._bodies = tuple(seeds), traffic.bodies
+        self._bodies = traffic.bodies
         numbers = np.arange(len(seeds))
         self._arenas = numbers // traffic.cars_in_arena
         seats = numbers % traffic.cars_in_arena
         self._own = seats if traffic.kind == LEARNERS else np.full(len(seeds), -1)
+        self._noise_seeds = np.array(seeds, np.uint64) * np.uint64(traffic.cars_in_arena)
+        self._noise_seeds += seats.astype(np.uint64)  # cars of an arena may share a seed
         self._pictures = Pictures(track, look.world)
         self._varied: VariedViews | None = None
         if look.randomisation.varies_picture:
-            cameras = [camera for name in self.sensed for camera in CAMERAS.get(name, ())]
             self._varied = VariedViews(
-                len(seeds), track, look.world, look.randomisation, cameras=cameras
+                len(seeds), track, look.world, look.randomisation, cameras=self._sensors.cameras
             )
             world = self._varied.world
         self._world = draw_world(track, look.world) if world is None else world
 
-    @property
-    def draws(self) -> bool:
-        """Whether new episodes have to be told of by `renew`."""
-        return self._varied is not None or len(self.sensed) > 1
-
-    def renew(self, car: int, episode: int, factors: np.void) -> None:
+    def renew(self, car: int, factors: np.void) -> None:
         """Let a car that begins an episode see as it has drawn, a row of `FACTORS`."""
         if self._varied is not None:
             self._varied.renew(car, factors)
-        # A lidar's noise depends on the car and its episode, not on who else drives.
-        self._noise[car] = np.random.default_rng((self._seeds[car], episode))
 
     def look(self, cars: Cars, part: slice) -> None:
         """Measure what a part of all `cars` senses now."""
@@ -90,8 +83,10 @@ class Views:
             def render(camera: Camera, images: NDArray[np.uint8]) -> None:
                 varied.render(cars[part], camera, images, *road, part.start)
 
-        noise = self._noise[part]
-        self._sensors.observe(cars[part], self._world, into, *road, random=noise, render=render)
+        noise = self._noise_seeds[part]
+        self._sensors.observe(
+            cars[part], self._world, into, *road, noise_seeds=noise, render=render
+        )
 
     def picture(self, cars: Cars, car: int, width: int, height: int) -> NDArray[np.uint8]:
         """(height, width, 3) what one car sees, in colour and as the world is."""

@@ -163,6 +163,34 @@ def test_drive_writes_a_film_a_plot_and_the_result(filmed: None, run: Run, tmp_p
     assert sorted(tmp_path.iterdir()) == [film, plot]
 
 
+def test_drive_films_the_world_that_is_asked_for(filmed: None, run: Run, tmp_path: Path) -> None:
+    described = tmp_path / "hall.yaml"
+    described.write_text("surroundings: skyline\nroad: wood\n")
+    pictures = []
+    for world in ([], ["--look", "championship"], ["--world", str(described)]):
+        run("drive", "--seconds", "1", "--no-plot", "--out", str(tmp_path), *world)
+        command = ["ffmpeg", "-loglevel", "error", "-i", str(tmp_path / "drive.mp4")]
+        command += ["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+        picture = subprocess.run(command, capture_output=True, check=True).stdout
+        pictures.append(np.frombuffer(picture, np.uint8).reshape(480, 1200, 3).astype(int))
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        changes = np.abs(pictures[one] - pictures[other])
+        assert changes[:, :640].mean() > 10  # what the car sees
+        assert changes[:, 640:].mean() < 1  # the map
+
+
+def test_drive_refuses_a_world_that_is_not_there(tmp_path: Path) -> None:
+    described = tmp_path / "hall.yaml"
+    described.write_text("look: plain\nroad: mud\n")
+    for options, error, complaint in (
+        (["--look", "nice"], InvalidInput, "look: got 'nice'"),
+        (["--world", str(described)], InvalidInput, "hall.yaml: road: got 'mud'"),
+        (["--world", str(tmp_path / "none.yaml")], NotFound, "accepted: a YAML file"),
+    ):
+        with pytest.raises(error, match=complaint):
+            CliRunner().invoke(app, ["drive", *options], catch_exceptions=False)
+
+
 def test_the_same_seed_drives_the_same_and_another_starts_elsewhere(run: Run) -> None:
     options = ["--no-video", "--no-plot", "--seconds", "3", "--speed", "3"]
     results = [run("drive", *options, "--seed", seed) for seed in ("4", "4", "9")]

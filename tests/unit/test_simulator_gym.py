@@ -9,14 +9,17 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 import services.simulator.gym
+from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.errors import InvalidInput, NotFound
 from libs.common.tracks import load_built_in
 from services.simulator.gym import SlipstreamEnv, SlipstreamVectorEnv
+from services.simulator.gym.observations import Observation
 
 STARTER = Path(__file__).parents[2] / "models" / "starter"
 CONTINUOUS = {
@@ -27,6 +30,7 @@ CONTINUOUS = {
     "action_space_type": "continuous",
     "version": "5",
 }
+STARTER_ACTIONS = json.loads((STARTER / "model_metadata.json").read_text())
 LOOP = load_built_in("loop")
 STRAIGHT = 2  # of the starter's actions
 
@@ -59,6 +63,73 @@ def test_the_environment_passes_gymnasiums_checker_without_a_warning(
     make: Callable[..., SlipstreamEnv], metadata: dict[str, Any] | None, race: str
 ) -> None:
     check_env(make(model_metadata=metadata, type=race))
+
+
+@pytest.mark.parametrize(
+    "sensors",
+    [
+        ("STEREO_CAMERAS", "LIDAR"),
+        ("LEFT_CAMERA",),
+        ("FRONT_FACING_CAMERA", "SECTOR_LIDAR"),
+        ("FRONT_FACING_CAMERA", "DISCRETIZED_SECTOR_LIDAR"),
+    ],
+)
+def test_what_is_observed_follows_the_sensors_of_the_metadata(
+    make: Callable[..., SlipstreamEnv], sensors: tuple[str, ...]
+) -> None:
+    rules = {
+        "model_metadata": {**STARTER_ACTIONS, "sensor": list(sensors)},
+        "type": "object_avoidance",
+        "world": {"look": "championship"},
+        "randomisation": {"brightness": [0.7, 1.3], "noise": [1, 9], "friction": [0.5, 1]},
+    }
+    check_env(environment := make(**rules))
+    if len(sensors) > 1:
+        assert isinstance(environment.observation_space, spaces.Dict)
+        assert set(environment.observation_space) == set(sensors)
+    environments = make_many(3, **rules)
+    observations, _ = environments.reset(seed=[4, 5, 6])
+    assert observations in environments.observation_space
+    single, _ = environment.reset(seed=5)
+    for measured, its in zip(as_arrays(observations), as_arrays(single), strict=True):
+        assert np.array_equal(measured[1], its)
+    environments.close()
+
+
+def as_arrays(observation: Observation) -> list[np.ndarray]:
+    return list(observation.values()) if isinstance(observation, dict) else [observation]
+
+
+def test_pictures_for_people_show_the_world_that_is_asked_for_in_colour(
+    make: Callable[..., SlipstreamEnv],
+) -> None:
+    pictures, seen = [], []
+    for world in (None, {"look": "championship"}, WorldSpec(field="wood")):
+        environment = make(world=world, render_mode="rgb_array")
+        seen.append(as_arrays(environment.reset(seed=1)[0])[0])
+        picture = environment.render()
+        assert picture is not None
+        assert np.ptp(picture.astype(int), axis=2).max() > 100  # the dashes are orange
+        pictures.append(picture)
+    for other in (1, 2):
+        assert not np.array_equal(pictures[0], pictures[other])
+        assert not np.array_equal(seen[0], seen[other])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"world": {"look": "nice"}}, "world: look: got 'nice'; accepted: 'plain' or"),
+        ({"world": {"road": "mud"}}, "world: road: got 'mud'; accepted: 'asphalt' or"),
+        ({"randomisation": {"noise": 3}}, "randomisation: noise: got 3; accepted: two numbers"),
+        ({"model_metadata": {**STARTER_ACTIONS, "sensor": ["SONAR"]}}, "sensor: got 'SONAR'"),
+    ],
+)
+def test_worlds_and_sensors_that_are_not_there_are_refused(
+    make: Callable[..., SlipstreamEnv], arguments: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(InvalidInput, match=complaint):
+        make(**arguments)
 
 
 def test_it_is_found_by_the_name_of_its_module_alone() -> None:

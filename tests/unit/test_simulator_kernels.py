@@ -3,20 +3,36 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
-from libs.common.deepracer.run_spec import RaceSpec
+from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.race_spec import RaceSpec, RaceType
+from libs.common.deepracer.randomisation_spec import RandomisationSpec
+from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.tracks import load_built_in
-from services.simulator.camera import render_views
+from services.simulator.camera import render_ground, render_solids
 from services.simulator.course import measure_cars
 from services.simulator.episode_log import record_starts, record_steps
+from services.simulator.lidar import scan_cars
 from services.simulator.race import Race
 from services.simulator.resets import hold_paused_cars, put_back_cars
 from services.simulator.rules import run_arenas
 from services.simulator.starts import begin_episodes
+from services.simulator.varied_views import disturb_images, render_varied
 from services.simulator.vehicle import drive_cars
-from services.simulator.warm_up import warm_up
+from services.simulator.views import Look
+from services.simulator.warm_up import LATER, warm_up
+
+WORLD = WorldSpec(look="championship")
+RANGES = RandomisationSpec(blur=(0.5, 1), textures=("wood", "plain"), camera_yaw_rad=(0, 0.1))
+PAIR = ModelMetadata.model_validate(
+    {
+        "action_space": [{"steering_angle": way, "speed": 1, "index": way} for way in (0, 1)],
+        "sensor": ["STEREO_CAMERAS", "SECTOR_LIDAR"],
+    }
+)
 
 SCRIPT = """
 import sys
@@ -83,6 +99,8 @@ def test_compiled_kernels_equal_plain_python(tmp_path: Path) -> None:
 
 def test_warming_up_compiles_every_kernel_that_a_rollout_calls() -> None:
     warm_up()
+    for warm_up_more in LATER:
+        warm_up_more()
     called = (
         begin_episodes,
         drive_cars,
@@ -92,12 +110,21 @@ def test_warming_up_compiles_every_kernel_that_a_rollout_calls() -> None:
         put_back_cars,
         record_starts,
         record_steps,
-        render_views,
+        render_ground,
+        render_solids,
+        scan_cars,
+        render_varied,
+        disturb_images,
     )
     for kernel in called:
         assert kernel.signatures, kernel.__name__
     before = [len(kernel.signatures) for kernel in called]
-    race = Race(load_built_in("loop"), RaceSpec(), "4", seeds=(1, 2, 3))
-    race.step([0.1, 0.2, 0.3], [1.0, 2.0, 3.0], [0, 1, 2])
-    race.finish_step([0.0, 0.0, 0.0])
+    everything = {"resets": True, "look": Look(WORLD, RANGES)}
+    for kind in get_args(RaceType):
+        for metadata, options in (("4", {}), ("5", {"look": Look(WORLD)}), (PAIR, everything)):
+            race = Race(load_built_in("loop"), RaceSpec(type=kind), metadata, range(4), **options)
+            race.step(np.full(4, 0.1), np.full(4, 1.0), range(4))
+            race.measured_params()
+            race.finish_step(np.zeros(4))
+            race.frame(0)
     assert [len(kernel.signatures) for kernel in called] == before

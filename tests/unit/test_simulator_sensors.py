@@ -108,8 +108,8 @@ def test_noise_is_small_reproducible_and_keeps_within_the_range() -> None:
     found = []
     for seed in (1, 1, 2):
         into = sensors.allocate(1)
-        random = np.random.default_rng(seed)
-        sensors.observe(cars, WORLD, into, bodies, ARENA, NO_BODY, random=[random])
+        seeds = np.array([seed], np.uint64)
+        sensors.observe(cars, WORLD, into, bodies, ARENA, NO_BODY, noise_seeds=seeds)
         found.append(into["LIDAR"][0])
     assert np.array_equal(found[0], found[1])
     assert not np.array_equal(found[0], found[2])

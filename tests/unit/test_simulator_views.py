@@ -1,19 +1,21 @@
 """What the cars of a race see: the road, what shares it, and what is randomised."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.race_spec import RaceSpec, RaceType
 from libs.common.deepracer.randomisation_spec import RandomisationSpec
-from libs.common.deepracer.run_spec import RaceSpec
 from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.errors import InvalidInput
 from libs.common.tracks import load_built_in
 from services.simulator.bodies import NOTHING
 from services.simulator.camera import NETWORK_CAMERA, render_cars
 from services.simulator.race import Race
+from services.simulator.sensors import Sensors
 from services.simulator.views import Look
 from services.simulator.world import draw_world
 from tests.unit.test_simulator_traffic import STRAIGHT, places
@@ -158,3 +160,82 @@ def test_a_delay_that_no_car_remembers_is_refused_before_any_drives() -> None:
     )
     with pytest.raises(InvalidInput, match="action_delay_s 0.4"):
         Race(LOOP, RaceSpec(), "5", [0], look=Look(randomisation=spec))
+
+
+STEREO_AND_LIDAR = ModelMetadata.model_validate(
+    {
+        "action_space": [{"steering_angle": way, "speed": 1, "index": way} for way in (0, 1)],
+        "sensor": ["STEREO_CAMERAS", "LIDAR"],
+    }
+)
+EVERYTHING = Look(
+    WorldSpec(surroundings="walls"),
+    RandomisationSpec(noise=(5, 9), textures=("wood", "carpet"), camera_yaw_rad=(-0.1, 0.1)),
+)
+
+
+def drive_with_sensors(
+    seeds: Sequence[int], kind: RaceType, look: Look | None = None, threads: int = 1
+) -> list[dict[str, np.ndarray]]:
+    """What all sensors measure at the start and after each of 12 steps, which end episodes."""
+    rules = RaceSpec(type=kind, max_steps=10)
+    race = Race(LOOP, rules, STEREO_AND_LIDAR, seeds, look=look, threads=threads)
+    measured = []
+    for _ in range(13):
+        measured.append({name: array.copy() for name, array in race.sensed.items()})
+        race.step(np.zeros(race.cars), np.ones(race.cars))
+        race.finish_step(np.zeros(race.cars))
+    return measured
+
+
+@pytest.mark.parametrize("kind", ["object_avoidance", "head_to_model"])
+def test_what_sensors_measure_depends_on_a_cars_own_seed_alone(kind: RaceType) -> None:
+    together = drive_with_sensors(range(16), kind, EVERYTHING, threads=2)
+    few = drive_with_sensors(range(10, 12), kind, EVERYTHING)
+    for all_of_them, two in zip(together, few, strict=True):
+        assert all_of_them.keys() == {"STEREO_CAMERAS", "LIDAR"}
+        for name, values in two.items():
+            assert np.array_equal(all_of_them[name][10:12], values), name
+
+
+def test_lidars_are_as_noisy_as_their_sensor_anew_for_every_step_and_car() -> None:
+    walls = Look(WorldSpec(surroundings="walls", wall_distance_m=1.0))
+    still = RaceSpec(change_start_position=False)
+    race = Race(LOOP, still, STEREO_AND_LIDAR, range(40), look=walls)
+    exact = Sensors(STEREO_AND_LIDAR).allocate(40)
+    world = draw_world(LOOP, walls.world)
+    Sensors(STEREO_AND_LIDAR).observe(race.states.copy(), world, exact)
+    sees_a_wall = exact["LIDAR"][0] < 11.9
+    errors_m = []
+    for _ in range(5):
+        errors_m.append((race.sensed["LIDAR"] - exact["LIDAR"])[:, sees_a_wall])
+        race.step(0.0, 0.0)
+        race.finish_step(np.zeros(40))
+    noise_m = np.array(errors_m)  # (steps, cars, rays)
+    assert abs(noise_m.mean()) < 0.001
+    assert noise_m.std() == pytest.approx(0.01, rel=0.1)
+    for axis in range(3):
+        one, other = (noise_m.take(index, axis).ravel() for index in (0, 1))
+        assert abs(np.corrcoef(one, other)[0, 1]) < 0.3
+
+
+def test_the_lidars_of_cars_that_share_a_seed_and_a_track_differ() -> None:
+    race = Race(LOOP, RaceSpec(type="head_to_model"), STEREO_AND_LIDAR, [3, 3])
+    exact, arena = Sensors(STEREO_AND_LIDAR).allocate(2), np.zeros(2, np.int64)
+    own = np.arange(2)
+    Sensors(STEREO_AND_LIDAR).observe(
+        race.states.copy(), draw_world(LOOP), exact, race.bodies, arena, own
+    )
+    noise_m = race.sensed["LIDAR"] - exact["LIDAR"]
+    assert not np.array_equal(noise_m[0], noise_m[1])
+
+
+def test_each_camera_has_noise_of_its_own() -> None:
+    noisy = Look(randomisation=RandomisationSpec(noise=(20, 20)))
+    pair, clean = (
+        drive_with_sensors([0], "time_trial", look)[0]["STEREO_CAMERAS"][0, :20].astype(float)
+        for look in (noisy, None)
+    )
+    left, right = (pair - clean).reshape(-1, 2).T  # of the sky
+    assert 10 < left.std() < 30
+    assert abs(np.corrcoef(left, right)[0, 1]) < 0.1

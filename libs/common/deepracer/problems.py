@@ -7,7 +7,7 @@ fields, so that it never differs from what is enforced.
 
 import types
 from collections.abc import Mapping
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ValidationError
@@ -15,9 +15,27 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from libs.common.deepracer.checked import Findings, quote, unknown_key
+from libs.common.errors import InvalidInput
+
+Model = TypeVar("Model", bound=BaseModel)
 
 MANY = "many_problems"
 """Type of the error that carries several sentences in its context, under `problems`."""
+
+
+def read_model(model: type[Model], given: Any, where: str = "") -> Model:
+    """
+    The model that a mapping holds.
+
+    Raises:
+        InvalidInput: every problem; `where` names the place before each.
+    """
+    findings = Findings(where)
+    try:
+        return model.model_validate(dict(given) if isinstance(given, Mapping) else given)
+    except ValidationError as error:
+        note_errors(error, model, findings)
+        raise InvalidInput(findings.problems) from error
 
 
 def note_errors(error: ValidationError, model: type[BaseModel], findings: Findings) -> None:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from libs.common.deepracer.checked import Checked, Findings
-from libs.common.deepracer.problems import note_errors
+from libs.common.deepracer.checked import Checked
+from libs.common.deepracer.problems import read_model
 from libs.common.deepracer.randomisation_spec import RandomisationSpec
 from libs.common.deepracer.run_spec import (
     TRACK_PATTERN,
@@ -17,7 +17,6 @@ from libs.common.deepracer.run_spec import (
 from libs.common.deepracer.strict import Strict
 from libs.common.deepracer.syntax import parse_yaml_mapping
 from libs.common.deepracer.world_spec import WorldSpec
-from libs.common.errors import InvalidInput
 from libs.common.names import RUN_ID_PATTERN
 
 
@@ -45,12 +44,7 @@ def parse_run_file(data: bytes, filename: str = "run.yaml") -> Checked[RunFile]:
         InvalidInput: every problem, each with the value and what is accepted.
     """
     raw = parse_yaml_mapping(data, filename)
-    findings = Findings(filename)
-    try:
-        return Checked(RunFile.model_validate(_without_empty_sections(raw)))
-    except ValidationError as error:
-        note_errors(error, RunFile, findings)
-        raise InvalidInput(findings.problems) from error
+    return Checked(read_model(RunFile, _without_empty_sections(raw), filename))
 
 
 def _without_empty_sections(raw: dict[str, Any]) -> dict[str, Any]:

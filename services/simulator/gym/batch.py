@@ -1,15 +1,14 @@
 """A race as Gymnasium steps one: cars stay where their episodes ended until their next step."""
 
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
-from services.simulator.camera import NETWORK_CAMERA
 from services.simulator.camera_picture import photograph
 from services.simulator.gym.actions import Actions
+from services.simulator.gym.observations import Observation, Observations
 from services.simulator.gym.rewards import RewardFunction, read_rewards
 from services.simulator.gym.setting import Setting
 from services.simulator.race import Race, StepResult
@@ -17,12 +16,6 @@ from services.simulator.rules import IN_PROGRESS, LAP_COMPLETE, STATUSES
 from services.simulator.vehicle import CONTROL_HZ
 
 STATUS_NAMES = np.array(STATUSES)
-
-
-def observation_space() -> spaces.Space[NDArray[np.uint8]]:
-    """What one car sees: a grey picture, as DeepRacer's networks take it."""
-    box = spaces.Box(0, 255, (NETWORK_CAMERA.height, NETWORK_CAMERA.width, 1), np.uint8)
-    return cast(spaces.Space[NDArray[np.uint8]], box)
 
 
 class Outcome(NamedTuple):
@@ -47,6 +40,7 @@ class Batch:
         """Raises `InvalidInput` for no car or too many, and as `read_rewards` does."""
         self._setting, self._threads = setting, threads
         self.actions = Actions(setting.metadata)
+        self.observations = Observations(setting.metadata)
         self.race: Race = setting.make_race(seeds, threads)
         self._rewards = read_rewards(reward, self.race)
 
@@ -54,9 +48,9 @@ class Batch:
         """Put all cars at the starts of their first episodes."""
         self.race = self._setting.make_race(seeds, self._threads)
 
-    def observations(self) -> NDArray[np.uint8]:
-        """(cars, height, width, 1) what the cars see now; it changes with the next step."""
-        return self.race.observations[..., np.newaxis]
+    def observe(self, cars: int | slice = slice(None), *, copy: bool = True) -> Observation:
+        """What one car or several measure now, see `Observations`."""
+        return self.observations.read(self.race.sensed, cars, copy=copy)
 
     def step(self, actions: object) -> Outcome:
         """

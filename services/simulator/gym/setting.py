@@ -4,23 +4,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
-from libs.common.deepracer.checked import Findings
 from libs.common.deepracer.metadata import (
     ModelMetadata,
     check_model_metadata,
     parse_model_metadata,
 )
-from libs.common.deepracer.problems import note_errors
+from libs.common.deepracer.problems import read_model
 from libs.common.deepracer.race_spec import RaceSpec
+from libs.common.deepracer.randomisation_spec import RandomisationSpec
+from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.errors import InvalidInput
 from libs.common.tracks import Track
 from services.simulator.race import Race
 from services.simulator.track_choice import choose_track
+from services.simulator.views import Look
 from services.simulator.world import World, draw_world
 
 MetadataSource = str | Path | Mapping[str, Any] | ModelMetadata | None
+WorldSource = Mapping[str, Any] | WorldSpec | None
+RandomisationSource = Mapping[str, Any] | RandomisationSpec | None
 
 STARTER: dict[str, Any] = {
     "action_space": [
@@ -36,14 +38,22 @@ class Setting(NamedTuple):
     """One kind of race on one track; cars are added by `make_race`."""
 
     track: Track
+    look: Look
     world: World
     metadata: ModelMetadata
     race: RaceSpec
 
     def make_race(self, seeds: Sequence[int], threads: int = 1) -> Race:
         """Cars at the starts of their first episodes. Raises `InvalidInput` for too many."""
-        version = self.metadata.version
-        return Race(self.track, self.race, version, seeds, world=self.world, threads=threads)
+        return Race(
+            self.track,
+            self.race,
+            self.metadata,
+            seeds,
+            look=self.look,
+            world=self.world,
+            threads=threads,
+        )
 
 
 def read_setting(
@@ -51,6 +61,8 @@ def read_setting(
     model_metadata: MetadataSource,
     version: str | int | None,
     race: Mapping[str, Any],
+    world: WorldSource = None,
+    randomisation: RandomisationSource = None,
 ) -> Setting:
     """
     Check what an environment is asked to be.
@@ -60,14 +72,20 @@ def read_setting(
         model_metadata: its content, a path of it, or None for the starter's five actions.
         version: the generation of dynamics, in place of the one that the metadata name.
         race: fields of `RaceSpec`.
+        world: fields of `WorldSpec`, and `look`.
+        randomisation: fields of `RandomisationSpec`.
 
     Raises:
         NotFound: no such track or file.
-        InvalidInput: every problem of the metadata, or of the race.
+        InvalidInput: every problem of the metadata, or of the race, the world or the randomisation.
     """
-    rules, metadata = read_race(race), read_metadata(model_metadata, version)
+    rules, metadata = read_model(RaceSpec, race), read_metadata(model_metadata, version)
+    look = Look(
+        read_model(WorldSpec, world or {}, "world"),
+        read_model(RandomisationSpec, randomisation or {}, "randomisation"),
+    )
     road = track if isinstance(track, Track) else choose_track(str(track))
-    return Setting(road, draw_world(road), metadata, rules)
+    return Setting(road, look, draw_world(road, look.world), metadata, rules)
 
 
 def read_metadata(source: MetadataSource, version: str | int | None = None) -> ModelMetadata:
@@ -90,13 +108,3 @@ def _parse_metadata(source: str | Path | Mapping[str, Any] | None) -> ModelMetad
             f"model_metadata: got {str(source)!r}; accepted: a model_metadata.json that exists"
         )
     return parse_model_metadata(file.read_bytes(), file.name).value
-
-
-def read_race(fields: Mapping[str, Any]) -> RaceSpec:
-    """The rules of a race. Raises `InvalidInput` with every problem."""
-    try:
-        return RaceSpec.model_validate(dict(fields))
-    except ValidationError as error:
-        findings = Findings()
-        note_errors(error, RaceSpec, findings)
-        raise InvalidInput(findings.problems) from error

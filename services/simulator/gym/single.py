@@ -9,15 +9,19 @@ from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput
 from libs.common.tracks import Track
-from services.simulator.gym.batch import Batch, observation_space
+from services.simulator.gym.batch import Batch
+from services.simulator.gym.observations import Observation
 from services.simulator.gym.rewards import CENTRE_LINE, RewardFunction
-from services.simulator.gym.setting import MetadataSource, read_setting
+from services.simulator.gym.setting import (
+    MetadataSource,
+    RandomisationSource,
+    WorldSource,
+    read_setting,
+)
 from services.simulator.vehicle import CONTROL_HZ
 
 RENDER_MODES = ["rgb_array"]
 SEEDS = 2**31
-
-Observation = NDArray[np.uint8]
 
 
 class SlipstreamEnv(gymnasium.Env[Observation, Any]):
@@ -41,9 +45,16 @@ class SlipstreamEnv(gymnasium.Env[Observation, Any]):
     speed, each scaled to its bounds. An action outside the space raises `InvalidInput`.
 
     ## Observation space
-    | what | space |
+    What the `sensor`s of the `model_metadata` measure: a `Box` where there is one sensor, which is
+    the front camera by default, and a `Dict` of them by name where there are several.
+
+    | sensor | space |
     | --- | --- |
-    | the front camera in grey, 160 wide, 120 high | `Box(0, 255, (120, 160, 1), uint8)` |
+    | `FRONT_FACING_CAMERA`, `LEFT_CAMERA`: grey | `Box(0, 255, (120, 160, 1), uint8)` |
+    | `STEREO_CAMERAS`: left and right | `Box(0, 255, (120, 160, 2), uint8)` |
+    | `LIDAR`: metres | `Box(0.15, 12, (64,), float32)` |
+    | `SECTOR_LIDAR`: 1 where something is near | `Box(0, 1, (8,), float32)` |
+    | `DISCRETIZED_SECTOR_LIDAR`: one-hot | `Box(0, 1, (sectors * values,), float32)` |
 
     ## Reward
     `reward="centre_line"` (default): 1 within a tenth of the road's width from the centre line,
@@ -68,8 +79,10 @@ class SlipstreamEnv(gymnasium.Env[Observation, Any]):
     | `track` | `"loop"` | a built-in track's name, the path of an `.npy` file, or a `Track` |
     | `reward` | `"centre_line"` | see above |
     | `model_metadata` | starter's | a path of a `model_metadata.json`, its content as a dict |
+    | `world` | the plain one | fields of `world:` in a run folder, as `{"look": "championship"}` |
+    | `randomisation` | none | fields of `randomisation:`, as `{"brightness": (0.7, 1.3)}` |
     | `version` | of the metadata | generation of the dynamics: "4" and before, or "5" and later |
-    | `render_mode` | `None` | `"rgb_array"`: what the car sees at 640x480 |
+    | `render_mode` | `None` | `"rgb_array"`: what the car sees at 640x480, in colour |
     | `seed` | random | of the first `reset` that is given none |
     | `type`, `max_steps`, `direction`, `start_position`, … | | as `race:` in a run folder |
 
@@ -89,6 +102,8 @@ class SlipstreamEnv(gymnasium.Env[Observation, Any]):
         reward: str | Path | RewardFunction = CENTRE_LINE,
         model_metadata: MetadataSource = None,
         version: str | int | None = None,
+        world: WorldSource = None,
+        randomisation: RandomisationSource = None,
         render_mode: str | None = None,
         seed: int | None = None,
         **race: Any,
@@ -97,9 +112,10 @@ class SlipstreamEnv(gymnasium.Env[Observation, Any]):
         check_render_mode(render_mode)
         self.render_mode = render_mode
         self._seed = seed
-        self._batch = Batch(read_setting(track, model_metadata, version, race), reward, [0])
+        setting = read_setting(track, model_metadata, version, race, world, randomisation)
+        self._batch = Batch(setting, reward, [0])
         self.action_space = self._batch.actions.space
-        self.observation_space = observation_space()
+        self.observation_space = self._batch.observations.space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -113,13 +129,13 @@ class SlipstreamEnv(gymnasium.Env[Observation, Any]):
             self._batch.begin([int(self.np_random.integers(SEEDS))])
         else:
             self._batch.restart()
-        return self._observe(), self._info()
+        return self._batch.observe(0), self._info()
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Drive one camera step."""
         outcome = self._batch.step(action)
         terminated, truncated = bool(outcome.terminated[0]), bool(outcome.truncated[0])
-        return self._observe(), float(outcome.reward[0]), terminated, truncated, self._info()
+        return self._batch.observe(0), float(outcome.reward[0]), terminated, truncated, self._info()
 
     def render(self) -> NDArray[np.uint8] | None:
         """(480, 640, 3) what the car sees, or None without a render mode."""
@@ -128,10 +144,6 @@ class SlipstreamEnv(gymnasium.Env[Observation, Any]):
     def close(self) -> None:
         """End the reward function's process, if there is one."""
         self._batch.close()
-
-    def _observe(self) -> Observation:
-        seen: Observation = self._batch.observations()[0].copy()
-        return seen
 
     def _info(self) -> dict[str, Any]:
         arrays = self._batch.infos()

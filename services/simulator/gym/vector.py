@@ -12,19 +12,24 @@ from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput
 from libs.common.tracks import Track
-from services.simulator.gym.batch import Batch, observation_space
+from services.simulator.gym.batch import Batch
+from services.simulator.gym.observations import Observation
 from services.simulator.gym.rewards import CENTRE_LINE, RewardFunction
-from services.simulator.gym.setting import MetadataSource, read_setting
+from services.simulator.gym.setting import (
+    MetadataSource,
+    RandomisationSource,
+    WorldSource,
+    read_setting,
+)
 from services.simulator.gym.single import RENDER_MODES, SEEDS, check_render_mode
 from services.simulator.race import MAX_CARS
 from services.simulator.vehicle import CONTROL_HZ
 
-Observations = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
-Step = tuple[Observations, NDArray[np.float64], Bools, Bools, dict[str, Any]]
+Step = tuple[Observation, NDArray[np.float64], Bools, Bools, dict[str, Any]]
 
 
-class SlipstreamVectorEnv(VectorEnv[Observations, Any, NDArray[Any]]):
+class SlipstreamVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
     """
     `num_envs` cars, each alone on its own copy of the track, but in races of several cars; see
     `SlipstreamEnv` for the rest.
@@ -36,8 +41,8 @@ class SlipstreamVectorEnv(VectorEnv[Observations, Any, NDArray[Any]]):
     cars nor on `threads`.
 
     Arguments beside those of `SlipstreamEnv`: `threads` (1) that share the cars, and `copy` (True).
-    With `copy=False` `step` returns the same array of observations every time, which saves 19 kB of
-    copying for each car and step; keep no reference to it then.
+    With `copy=False` `step` returns the same observations every time, which saves 19 kB of copying
+    for each car, camera and step; keep no reference to them then.
     """
 
     metadata = {
@@ -54,6 +59,8 @@ class SlipstreamVectorEnv(VectorEnv[Observations, Any, NDArray[Any]]):
         reward: str | Path | RewardFunction = CENTRE_LINE,
         model_metadata: MetadataSource = None,
         version: str | int | None = None,
+        world: WorldSource = None,
+        randomisation: RandomisationSource = None,
         render_mode: str | None = None,
         seed: int | None = None,
         threads: int = 1,
@@ -66,10 +73,10 @@ class SlipstreamVectorEnv(VectorEnv[Observations, Any, NDArray[Any]]):
         check_render_mode(render_mode)
         self.num_envs, self.render_mode = num_envs, render_mode
         self._seed, self._copy = seed, copy
-        setting = read_setting(track, model_metadata, version, race)
+        setting = read_setting(track, model_metadata, version, race, world, randomisation)
         self._batch = Batch(setting, reward, list(range(num_envs)), threads)
         self.single_action_space = self._batch.actions.space
-        self.single_observation_space = observation_space()
+        self.single_observation_space = self._batch.observations.space
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
 
@@ -78,7 +85,7 @@ class SlipstreamVectorEnv(VectorEnv[Observations, Any, NDArray[Any]]):
         *,
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
-    ) -> tuple[Observations, dict[str, Any]]:
+    ) -> tuple[Observation, dict[str, Any]]:
         """
         Begin the next episodes of all cars; with a seed the first ones of that seed's.
 
@@ -132,6 +139,5 @@ class SlipstreamVectorEnv(VectorEnv[Observations, Any, NDArray[Any]]):
         self.np_random = drawn[0]
         return [int(random.integers(SEEDS)) for random in drawn]
 
-    def _observe(self) -> Observations:
-        observations = self._batch.observations()
-        return observations.copy() if self._copy else observations
+    def _observe(self) -> Observation:
+        return self._batch.observe(copy=self._copy)

@@ -13,6 +13,7 @@ from services.simulator.verbs import app
 
 if TYPE_CHECKING:
     from libs.common.deepracer.metadata import ModelMetadata
+    from libs.common.deepracer.world_spec import WorldSpec
     from libs.common.tracks import Track
     from services.simulator.drive import Episode
     from services.simulator.drivers import Driver
@@ -48,6 +49,10 @@ def drive(
         typer.Option(help="Dynamics: of 1-4 or of 5-6, as in the metadata.", min=1, max=6),
     ] = None,
     race: Annotated[RaceKind, typer.Option(help="What else is on the road.")] = "time_trial",
+    look: Annotated[str | None, typer.Option(help="Of the world: plain or championship.")] = None,
+    world: Annotated[
+        Path | None, typer.Option(help="A YAML file of what `world:` holds in a run.yaml.")
+    ] = None,
     clockwise: Annotated[bool, typer.Option("--clockwise", help="The other way round.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for drive.mp4 and drive.png.")] = Path(),
     no_video: Annotated[bool, typer.Option("--no-video", help="Without drive.mp4.")] = False,
@@ -61,6 +66,7 @@ def drive(
     from services.simulator.race import Race
     from services.simulator.track_choice import choose_track
     from services.simulator.vehicle import CONTROL_HZ
+    from services.simulator.views import Look
 
     if not out.is_dir():
         raise WrongUsage(f"--out: got {str(out)!r}; accepted: a folder that exists")
@@ -75,6 +81,7 @@ def drive(
         ),
         str(version or its_version),
         range(seed, seed + cars),
+        look=Look(_read_world(world, look)),
     )
     video = None if no_video else out / "drive.mp4"
     plot = None if no_plot else out / "drive.png"
@@ -83,6 +90,20 @@ def drive(
     if plot is not None:
         _draw(plot, road, episodes)
     _show(road, policy, episodes, [file for file in (video, plot) if file], as_json)
+
+
+def _read_world(file: Path | None, look: str | None) -> "WorldSpec":
+    """The world of a file, with a look in place of the file's. Raises `InvalidInput`."""
+    from libs.common.deepracer.problems import read_model
+    from libs.common.deepracer.syntax import parse_yaml_mapping
+    from libs.common.deepracer.world_spec import WorldSpec
+
+    if file is not None and not file.is_file():
+        raise NotFound(f"--world: got {str(file)!r}; accepted: a YAML file that exists")
+    fields = parse_yaml_mapping(file.read_bytes(), file.name) if file else {}
+    if look is not None:
+        fields["look"] = look
+    return read_model(WorldSpec, fields, file.name if file else "--world")
 
 
 def _choose_driver(
