@@ -10,11 +10,11 @@ it (`solids`), where there are any.
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from services.simulator.bodies import BODY, Bodies
+from services.simulator.kernels import inlined_kernel, kernel
 from services.simulator.solids import draw_bodies, draw_faces, look_from
 from services.simulator.vehicle import Cars
 from services.simulator.world import VIEW_RANGE_M, World
@@ -118,14 +118,14 @@ def render_cars(
         render_solids(cars, world, camera, images, bodies, arenas, own)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def render_ground(cars: Cars, world: World, camera: Camera, images: NDArray[np.uint8]) -> None:
     """The ground and the sky that each car sees, into `images` (cars, height, width)."""
     for index in range(len(cars)):
         draw_ground(cars[index], world, camera, images[index])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def render_solids(
     cars: Cars,
     world: World,
@@ -144,7 +144,7 @@ def render_solids(
             draw_bodies(cars[index], world, camera, images[index], row, own[index])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def draw_ground(car: np.void, world: World, camera: Camera, image: NDArray[np.uint8]) -> None:
     """The ground and the sky that one car sees, into `image` (height, width)."""
     image[: camera.horizon_row] = world.sky
@@ -165,7 +165,7 @@ def draw_ground(car: np.void, world: World, camera: Camera, image: NDArray[np.ui
             _draw_row(world, image[row], x, y, step_x, step_y)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined_kernel
 def _draw_row(
     world: World, pixels: NDArray[np.uint8], x: int, y: int, step_x: int, step_y: int
 ) -> None:
@@ -186,7 +186,7 @@ def _draw_row(
         place += step
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined_kernel
 def _draw_smooth_row(
     world: World, pixels: NDArray[np.uint8], x: int, y: int, step_x: int, step_y: int
 ) -> None:
@@ -204,7 +204,7 @@ def _draw_smooth_row(
         pixels[column] = (low * (256 - above) + high * above + 32768) >> 16
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined_kernel
 def _texel(world: World, x: int, y: int) -> int:
     wrapped_x = x & ((1 << world.width_log2) - 1)
     wrapped_y = y & ((1 << world.height_log2) - 1)

@@ -3,11 +3,11 @@
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from libs.common.tracks import Track
+from services.simulator.kernels import kernel
 from services.simulator.vehicle import (
     FRONT_AXLE_M,
     FRONT_HALF_TRACK_M,
@@ -84,14 +84,14 @@ def _sort_into_bands(edges: FloatArray, y_min_m: float) -> tuple[IntArray, IntAr
     return offsets, np.concatenate(members).astype(np.int64)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def measure_cars(cars: Cars, course: Course) -> None:
     """Where each car is, given a `segment` near it; measuring again changes nothing."""
     for index in range(len(cars)):
         measure_car(cars[index], course)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def measure_car(car: np.void, course: Course) -> None:
     """Reference point, place along the course, progress and wheels of one car."""
     cosine, sine = math.cos(car["heading_rad"]), math.sin(car["heading_rad"])
@@ -112,7 +112,7 @@ def measure_car(car: np.void, course: Course) -> None:
     car["wheels_on"] = wheels_on
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def gap_m(before_m: float, after_m: float, course: Course) -> float:
     """From one distance along the course to another, the short way round a closed one."""
     gap = after_m - before_m
@@ -122,7 +122,7 @@ def gap_m(before_m: float, after_m: float, course: Course) -> float:
     return gap
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def locate_car(car: np.void, course: Course) -> None:
     """Project the reference point onto the segments within reach of the last one."""
     row = car["course"]
@@ -144,7 +144,7 @@ def locate_car(car: np.void, course: Course) -> None:
     _settle(car, row, best, math.sqrt(best_squared), best_along, course)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _project(x_m: float, y_m: float, row: int, segment: int, course: Course) -> tuple[float, float]:
     """Squared distance of a point from a segment, and how far along it (0..1) it projects."""
     start_x, start_y = course.waypoints[row, segment, 0], course.waypoints[row, segment, 1]
@@ -159,7 +159,7 @@ def _project(x_m: float, y_m: float, row: int, segment: int, course: Course) -> 
     return gap_x * gap_x + gap_y * gap_y, along
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _settle(
     car: np.void, row: int, segment: int, gap_m: float, along: float, course: Course
 ) -> None:
@@ -180,7 +180,7 @@ def _settle(
     car["nearest"] = segment if to_start <= to_end else segment + 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _is_wheel_on(
     car: np.void, cosine: float, sine: float, ahead_m: float, left_m: float, course: Course
 ) -> int:
@@ -190,7 +190,7 @@ def _is_wheel_on(
     return 1 if is_on_road(x_m, y_m, course) else 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def is_on_road(x_m: float, y_m: float, course: Course) -> bool:
     """Whether a point lies between the borders."""
     band = int(math.floor((y_m - course.bands_y_m) / BAND_M))
@@ -205,7 +205,7 @@ def is_on_road(x_m: float, y_m: float, course: Course) -> bool:
     return inside
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def segment_at(distance_m: float, row: int, course: Course) -> int:
     """The last segment that begins at or before a distance, by bisection."""
     low, high = 0, course.distances_m.shape[1] - 2
@@ -218,7 +218,7 @@ def segment_at(distance_m: float, row: int, course: Course) -> int:
     return low
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def pose_at(
     distance_m: float, offset_m: float, row: int, segment: int, course: Course
 ) -> tuple[float, float, float]:

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from libs.common.events import StepColumns
+from services.simulator.kernels import kernel
 from services.simulator.reward_params import WHEELS
 from services.simulator.vehicle import CONTROL_HZ, Cars
 
@@ -78,7 +78,7 @@ def as_columns(rows: Rows) -> StepColumns:
     return StepColumns(**{name: tuple(rows[name].tolist()) for name in names})
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def record_steps(cars: Cars, commands: Commands, rewards: NDArray[np.float64], rows: Rows) -> None:
     """Row `steps` of each car, and the sum of its rewards."""
     for index in range(len(cars)):
@@ -91,7 +91,7 @@ def record_steps(cars: Cars, commands: Commands, rewards: NDArray[np.float64], r
         row["reward"] = rewards[index]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def record_starts(cars: Cars, indices: NDArray[np.int64], rows: Rows) -> None:
     """Row 0 of these cars: nothing was commanded yet."""
     for index in indices:
@@ -101,7 +101,7 @@ def record_starts(cars: Cars, indices: NDArray[np.int64], rows: Rows) -> None:
         row["action"] = NO_ACTION
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _describe(car: np.void, row: np.void) -> None:
     """Where a car is."""
     row["x_m"], row["y_m"] = car["front_x_m"], car["front_y_m"]

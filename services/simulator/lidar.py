@@ -7,11 +7,11 @@ back, so that what it leaves out, 60°, is ahead, where the camera looks.
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from services.simulator.bodies import NOTHING, Bodies
+from services.simulator.kernels import kernel
 from services.simulator.vehicle import Cars
 from services.simulator.world import World
 
@@ -32,7 +32,7 @@ RAY_ANGLES_RAD = math.pi + np.linspace(-FIELD_RAD / 2, FIELD_RAD / 2, RAYS)
 """Of each ray from the car's heading, anticlockwise: from ahead on the left round its back."""
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def scan_cars(
     cars: Cars,
     world: World,
@@ -61,7 +61,7 @@ def scan_cars(
             ranges_m[index, ray] = max(nearest, NEAREST_M)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _scan_bodies(
     x_m: float, y_m: float, direction: tuple[float, float], bodies: Bodies, own: int
 ) -> float:
@@ -73,7 +73,7 @@ def _scan_bodies(
     return nearest
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _enter(x_m: float, y_m: float, direction: tuple[float, float], body: np.void) -> float:
     """Along a ray to where it enters a body's rectangle; infinite where it does not."""
     cosine, sine = math.cos(body["heading_rad"]), math.sin(body["heading_rad"])
@@ -93,7 +93,7 @@ def _enter(x_m: float, y_m: float, direction: tuple[float, float], body: np.void
     return begin if begin <= end else math.inf
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _meet(
     x_m: float,
     y_m: float,

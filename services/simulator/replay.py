@@ -11,11 +11,11 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from libs.common.deepracer.simtrace import TraceRow
+from services.simulator.kernels import kernel
 from services.simulator.vehicle import (
     CAR,
     CONTROL_HZ,
@@ -135,7 +135,7 @@ def _replay_stretch(motion: FloatArray, dynamics: np.void, tracking: Tracking, e
     return drift
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _replay(
     motion: FloatArray,
     cars: Cars,
@@ -161,7 +161,7 @@ def _replay(
                     _compare(cars[1], motion[row], drift, (start - 1) // every, column)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def drive_row(
     car: np.void, motion: FloatArray, row: int, dynamics: np.void, tracking: Tracking
 ) -> None:
@@ -176,7 +176,7 @@ def drive_row(
     drive_car(car, angle, speed, dynamics, max(duration_s, SHORTEST_STEP_S))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _departure_s(motion: FloatArray, row: int) -> float:
     """How much longer than whole control periods the step to a row took by its time stamps."""
     if row < 1:
@@ -185,7 +185,7 @@ def _departure_s(motion: FloatArray, row: int) -> float:
     return step_s - max(math.floor(step_s * CONTROL_HZ + 0.5), 1.0) / CONTROL_HZ
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _hurry_s(motion: FloatArray, row: int) -> float:
     """By how much the step to a row took less time on the wall clock than the one before."""
     if row < 2:
@@ -194,7 +194,7 @@ def _hurry_s(motion: FloatArray, row: int) -> float:
     return float(hurry_s) if abs(hurry_s) < MOST_HURRY_S else 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def follow(
     car: np.void, motion: FloatArray, row: int, dynamics: np.void, tracking: Tracking
 ) -> None:
@@ -211,7 +211,7 @@ def follow(
     car["steering_lead_rad"] += tracking.wheels_lead * wheels_rad
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def put_on_pose(car: np.void, row: FloatArray, heading_share: float, along_share: float) -> float:
     """Move the car towards a logged pose; how far ahead of it that was, in metres."""
     cosine, sine = math.cos(row[HEADING]), math.sin(row[HEADING])
@@ -225,7 +225,7 @@ def put_on_pose(car: np.void, row: FloatArray, heading_share: float, along_share
     return float(ahead)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _compare(car: np.void, row: FloatArray, drift: Drift, start: int, column: int) -> None:
     cosine, sine = math.cos(row[HEADING]), math.sin(row[HEADING])
     gap_x = car["x_m"] + REFERENCE_POINT_M * math.cos(car["heading_rad"]) - row[X]

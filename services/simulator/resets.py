@@ -1,10 +1,10 @@
 """Back on the road after a breach: what DeepRacer's races do instead of ending the trial."""
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from services.simulator.course import Course, gap_m, measure_car, segment_at
+from services.simulator.kernels import kernel
 from services.simulator.rules import CRASHED, IN_PROGRESS, Rulebook
 from services.simulator.starts import stand_at
 from services.simulator.traffic import (
@@ -24,7 +24,7 @@ def make_room() -> NDArray[np.void]:
     return np.zeros(2, CAR)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def hold_paused_cars(
     cars: Cars, steering_rad: NDArray[np.float64], speed_mps: NDArray[np.float64]
 ) -> None:
@@ -34,7 +34,7 @@ def hold_paused_cars(
             steering_rad[index], speed_mps[index] = 0.0, 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def put_back_cars(
     cars: Cars, traffic: Traffic, course: Course, rulebook: Rulebook, room: NDArray[np.void]
 ) -> None:
@@ -54,7 +54,7 @@ def put_back_cars(
                 follow_car(car, traffic, arena, index % traffic.cars_in_arena)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _reset_distance_m(car: np.void, arena: int, traffic: Traffic) -> float:
     """Along the course: behind what the car hit, else where it left the road."""
     distance_m: float = car["distance_m"] - REFERENCE_POINT_M
@@ -63,7 +63,7 @@ def _reset_distance_m(car: np.void, arena: int, traffic: Traffic) -> float:
     return distance_m
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _keep_record(car: np.void, before: np.void) -> None:
     """What a reset does not wipe out."""
     car["course"], car["travelled_m"] = before["course"], before["travelled_m"]
@@ -76,7 +76,7 @@ def _keep_record(car: np.void, before: np.void) -> None:
     car["hit"] = -1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _stand_again(
     car: np.void, before: np.void, distance_m: float, traffic: Traffic, course: Course
 ) -> None:

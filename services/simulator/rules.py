@@ -2,12 +2,12 @@
 
 from typing import NamedTuple, get_args
 
-import numba
 import numpy as np
 
 from libs.common.deepracer.race_spec import RaceSpec
 from libs.common.events import EpisodeStatus
 from services.simulator.course import Course
+from services.simulator.kernels import kernel
 from services.simulator.traffic import LEARNERS, Traffic, hit_body, move_traffic
 from services.simulator.vehicle import CONTROL_HZ, Cars
 
@@ -54,7 +54,7 @@ def write_rulebook(lap_m: float, race: RaceSpec, resets: bool) -> Rulebook:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def run_arenas(
     cars: Cars, begin: int, end: int, traffic: Traffic, course: Course, rulebook: Rulebook
 ) -> None:
@@ -69,7 +69,7 @@ def run_arenas(
             judge_car(car, rulebook)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def judge_car(car: np.void, rulebook: Rulebook) -> None:
     """Count the step that a car has just driven and write down what it led to."""
     car["steps"] += 1
@@ -88,7 +88,7 @@ def judge_car(car: np.void, rulebook: Rulebook) -> None:
         car["status"] = TIME_UP
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _finish_lap(car: np.void, rulebook: Rulebook) -> None:
     car["laps"] += 1
     car["lap_ended"] = 1
@@ -98,7 +98,7 @@ def _finish_lap(car: np.void, rulebook: Rulebook) -> None:
         car["travelled_m"] -= rulebook.lap_m
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def find_breach(car: np.void) -> int:
     """The first rule that a car has broken with its last step, `IN_PROGRESS` for none."""
     car["still_steps"] = car["still_steps"] + 1 if car["moved_m"] <= STILL_M else 0
@@ -112,7 +112,7 @@ def find_breach(car: np.void) -> int:
     return REVERSED if car["backward_steps"] >= PATIENCE_STEPS else IN_PROGRESS
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_breach(car: np.void) -> None:
     breach = car["breach"]
     car["crash_count"] += breach == CRASHED

@@ -9,11 +9,11 @@ that look at the camera.
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from services.simulator.bodies import CAR_BODY, NOTHING, Bodies
+from services.simulator.kernels import kernel
 from services.simulator.world import World
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Easel(NamedTuple):
     outline: NDArray[np.float64]  # (5, 2) of it in the picture
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def look_from(car: np.void, camera: "Camera") -> tuple[float, float, float, float]:
     """Where the camera is, x and y, and cosine and sine of the way it looks."""
     cosine, sine = math.cos(car["heading_rad"]), math.sin(car["heading_rad"])
@@ -57,7 +57,7 @@ def look_from(car: np.void, camera: "Camera") -> tuple[float, float, float, floa
     return x_m, y_m, math.cos(heading), math.sin(heading)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _set_up(car: np.void, camera: "Camera", image: NDArray[np.uint8]) -> Easel:
     x_m, y_m, cosine, sine = look_from(car, camera)
     tilt_cosine, tilt_sine = math.cos(camera.pitch_rad), math.sin(camera.pitch_rad)
@@ -65,7 +65,7 @@ def _set_up(car: np.void, camera: "Camera", image: NDArray[np.uint8]) -> Easel:
     return Easel(image, camera, x_m, y_m, cosine, sine, tilt_cosine, tilt_sine, corners, outline)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def draw_faces(car: np.void, world: World, camera: "Camera", image: NDArray[np.uint8]) -> None:
     """The world's surroundings, into `image` (height, width)."""
     easel = _set_up(car, camera, image)
@@ -75,7 +75,7 @@ def draw_faces(car: np.void, world: World, camera: "Camera", image: NDArray[np.u
         _fill(easel, int(face[5]))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def draw_bodies(
     car: np.void,
     world: World,
@@ -99,14 +99,14 @@ def draw_bodies(
         _draw_body(bodies[index], world, easel)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _reach_ahead(body: np.void, easel: Easel) -> float:
     """How far any of a body may be ahead of the camera."""
     ahead = (body["x_m"] - easel.x_m) * easel.cosine + (body["y_m"] - easel.y_m) * easel.sine
     return float(ahead + (body["length_m"] + body["width_m"] + body["height_m"]) / 2)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _distance(body: np.void, easel: Easel) -> float:
     """From the camera to the nearest point of a body's rectangle."""
     cosine, sine = math.cos(body["heading_rad"]), math.sin(body["heading_rad"])
@@ -116,7 +116,7 @@ def _distance(body: np.void, easel: Easel) -> float:
     return math.hypot(max(along, 0.0), max(across, 0.0))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _draw_body(body: np.void, world: World, easel: Easel) -> None:
     """One body: a box, or the two blocks of a car, the one that may hide the other last."""
     tone = float(world.paints[body["paint"] % len(world.paints)])
@@ -133,7 +133,7 @@ def _draw_body(body: np.void, world: World, easel: Easel) -> None:
             _draw_block(body, CABIN_LENGTH, CABIN_WIDTH, hull_m, height, shade, world, easel)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _draw_block(
     body: np.void,
     length: float,
@@ -175,7 +175,7 @@ def _draw_block(
         _fill(easel, int(tone))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _set_upright(
     corners: NDArray[np.float64],
     begin_x: float,
@@ -193,7 +193,7 @@ def _set_upright(
         corners[corner, 2] = low_m if corner < 2 else high_m
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fill(easel: Easel, tone: int) -> None:
     """Fill the picture of the flat face in hand."""
     count = _project(easel)
@@ -213,7 +213,7 @@ def _fill(easel: Easel, tone: int) -> None:
             easel.image[row, begin : end + 1] = tone
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _project(easel: Easel) -> int:
     """
     Find the outline of the face in hand, as columns and rows; the number of its corners.
@@ -237,14 +237,14 @@ def _project(easel: Easel) -> int:
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _put(easel: Easel, corner: int, right_m: float, down_m: float, depth_m: float) -> None:
     camera = easel.camera
     easel.outline[corner, 0] = camera.width / 2 - 0.5 + camera.focal_px * right_m / depth_m
     easel.outline[corner, 1] = camera.height / 2 - 0.5 + camera.focal_px * down_m / depth_m
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _seen_from(easel: Easel, corner: int) -> tuple[float, float, float]:
     """A corner in the camera's own axes: to its right, down, and along the optical axis."""
     east, north = easel.corners[corner, 0] - easel.x_m, easel.corners[corner, 1] - easel.y_m
@@ -255,7 +255,7 @@ def _seen_from(easel: Easel, corner: int) -> tuple[float, float, float]:
     return -left, down, ahead * easel.pitch_cosine - up * easel.pitch_sine
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _cut(outline: NDArray[np.float64], count: int, row: float) -> tuple[float, float]:
     """Where a row enters and leaves a convex outline."""
     left, right = math.inf, -math.inf

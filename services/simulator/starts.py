@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +10,7 @@ from libs.common.deepracer.race_spec import RaceSpec
 from libs.common.tracks import Track
 from services.simulator.bodies import NOTHING
 from services.simulator.course import Course, gap_m, measure_car, pose_at, segment_at
+from services.simulator.kernels import kernel
 from services.simulator.traffic import BOTS, BOXES, LEARNERS, Traffic, follow_car, set_out
 from services.simulator.vehicle import CAR, Cars
 
@@ -57,7 +57,7 @@ def plan_starts(track: Track, race: RaceSpec, seeds: Sequence[int], together: bo
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def begin_episodes(
     cars: Cars, indices: NDArray[np.int64], starts: Starts, traffic: Traffic, course: Course
 ) -> None:
@@ -66,7 +66,7 @@ def begin_episodes(
         begin_episode(cars, index, starts, traffic, course)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def begin_episode(cars: Cars, index: int, starts: Starts, traffic: Traffic, course: Course) -> None:
     """Put a car at the start of its present episode, and anew what is on its road."""
     episode = cars[index]["episode"]
@@ -93,7 +93,7 @@ def begin_episode(cars: Cars, index: int, starts: Starts, traffic: Traffic, cour
         follow_car(car, traffic, arena, seat)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def clear_start_m(start_m: float, own: int, arena: int, traffic: Traffic, course: Course) -> float:
     """The first place from `start_m` on that has no body close by, if there is one."""
     count = traffic.bodies.shape[1]
@@ -112,7 +112,7 @@ def clear_start_m(start_m: float, own: int, arena: int, traffic: Traffic, course
     return start_m
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def stand_at(car: np.void, distance_m: float, offset_m: float, course: Course) -> None:
     """Stand a car along the course at `distance_m`, `offset_m` to the left of the centre line."""
     row = car["course"]

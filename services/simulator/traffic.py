@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from libs.common.tracks import Track
 from services.simulator.bodies import BODY, BOX, CAR_BODY, NOTHING, Bodies
 from services.simulator.course import Course, gap_m, pose_at, segment_at
 from services.simulator.dice import Dice, roll, shake
+from services.simulator.kernels import kernel
 from services.simulator.vehicle import CONTROL_HZ, Cars
 
 # Reference, section 2; the heights are ours.
@@ -117,7 +117,7 @@ def find_others(traffic: Traffic) -> NDArray[np.int64]:
     return everyone[:, ~np.eye(count, dtype=bool)].reshape(arenas * count, count - 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def set_out(
     traffic: Traffic, arena: int, episode: int, start_m: float, row: int, course: Course
 ) -> None:
@@ -139,7 +139,7 @@ def set_out(
         _stand(traffic, arena, index, course)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _draw_place(traffic: Traffic, arena: int, index: int, before: float) -> float:
     """
     How far from the start of the car the next body is, as a fraction of a lap.
@@ -157,7 +157,7 @@ def _draw_place(traffic: Traffic, arena: int, index: int, before: float) -> floa
     return place
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _start_bot(traffic: Traffic, arena: int, index: int) -> None:
     """A bot's speed and first change of lane; boxes stand."""
     place, manners = traffic.places[arena, index], traffic.manners
@@ -171,7 +171,7 @@ def _start_bot(traffic: Traffic, arena: int, index: int) -> None:
     place["until_change_s"] = _draw_wait(traffic, arena)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _draw_wait(traffic: Traffic, arena: int) -> float:
     """Seconds until a bot changes its lane again."""
     manners = traffic.manners
@@ -180,7 +180,7 @@ def _draw_wait(traffic: Traffic, arena: int) -> float:
     return wait_s
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def move_traffic(cars: Cars, traffic: Traffic, arena: int, course: Course) -> None:
     """Where the bodies of an arena are one camera step later; `cars` are those of all arenas."""
     for index in range(traffic.bodies.shape[1]):
@@ -190,7 +190,7 @@ def move_traffic(cars: Cars, traffic: Traffic, arena: int, course: Course) -> No
             follow_car(cars[arena * traffic.cars_in_arena + index], traffic, arena, index)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _drive_bot(traffic: Traffic, arena: int, index: int, course: Course) -> None:
     """One step along the lane, or across to the other one."""
     place, body = traffic.places[arena, index], traffic.bodies[arena, index]
@@ -206,7 +206,7 @@ def _drive_bot(traffic: Traffic, arena: int, index: int, course: Course) -> None
         body["heading_rad"] += math.atan2(place["offset_m"] - before_m, step_m)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _change_lane(traffic: Traffic, arena: int, index: int) -> None:
     """Across in the curve of a smooth step: no jerk at either end."""
     place, manners = traffic.places[arena, index], traffic.manners
@@ -221,7 +221,7 @@ def _change_lane(traffic: Traffic, arena: int, index: int) -> None:
     place["lane"] = place["from_lane"] + (place["to_lane"] - place["from_lane"]) * smooth
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _stand(traffic: Traffic, arena: int, index: int, course: Course) -> None:
     """The pose of a body that is at its place."""
     place, body = traffic.places[arena, index], traffic.bodies[arena, index]
@@ -233,7 +233,7 @@ def _stand(traffic: Traffic, arena: int, index: int, course: Course) -> None:
     body["x_m"], body["y_m"], body["heading_rad"] = x_m, y_m, heading_rad
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def lane_offset_m(lane: float, row: int, segment: int, traffic: Traffic, course: Course) -> float:
     """How far left of the centre line a lane's middle is."""
     inner_side = traffic.inner_side if row == 0 else -traffic.inner_side
@@ -241,7 +241,7 @@ def lane_offset_m(lane: float, row: int, segment: int, traffic: Traffic, course:
     return offset_m
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def follow_car(car: np.void, traffic: Traffic, arena: int, seat: int) -> None:
     """A learner's own body is where its car is."""
     place, body = traffic.places[arena, seat], traffic.bodies[arena, seat]
@@ -251,7 +251,7 @@ def follow_car(car: np.void, traffic: Traffic, arena: int, seat: int) -> None:
     body["heading_rad"], body["speed_mps"] = car["heading_rad"], car["speed_mps"]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def hit_body(car: np.void, own: int, arena: int, traffic: Traffic, course: Course) -> int:
     """
     The body that a car has run into, -1 for none; `own` is the car's own one.
@@ -272,7 +272,7 @@ def hit_body(car: np.void, own: int, arena: int, traffic: Traffic, course: Cours
     return -1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _has_corner_in(car: np.void, body: np.void) -> bool:
     """Whether a corner of the car lies in the body's rectangle."""
     turn = car["heading_rad"] - body["heading_rad"]

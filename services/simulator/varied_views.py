@@ -8,7 +8,6 @@ and noise go over the finished picture. Nothing of it is made where nothing is r
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +25,7 @@ from services.simulator.camera import (
     draw_ground,
     make_camera,
 )
+from services.simulator.kernels import inlined_kernel, kernel
 from services.simulator.randomisation import FACTORS, grey_lookup
 from services.simulator.solids import draw_bodies, draw_faces
 from services.simulator.vehicle import Cars
@@ -163,7 +163,7 @@ def _grind(lenses: Lenses, car: int, camera: Camera, factors: np.void) -> None:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def render_varied(
     cars: Cars,
     world: World,
@@ -215,7 +215,7 @@ def render_varied(
             draw_bodies(cars[car], scene, eye, images[car], bodies[arenas[car]], own[car])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def disturb_images(
     images: NDArray[np.uint8],
     greys: NDArray[np.uint8],
@@ -236,7 +236,7 @@ def disturb_images(
             _add_noise(image, factors[car]["noise"], factors[car]["noise_key"], moment)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _blur(image: NDArray[np.uint8], share: float) -> None:
     """Mix each pixel with the mean of the 3 x 3 around it; the picture's rim stays as it is."""
     sharp, sums = image.copy(), np.zeros(image.shape[1], np.int64)
@@ -250,7 +250,7 @@ def _blur(image: NDArray[np.uint8], share: float) -> None:
             image[row, column] = (int(sharp[row, column]) * kept + total * mixed + 1152) // 2304
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _add_noise(image: NDArray[np.uint8], deviation: float, key: int, moment: int) -> None:
     """
     Nearly normal noise, of xorshift numbers that depend on the key and the moment alone.
@@ -272,7 +272,7 @@ def _add_noise(image: NDArray[np.uint8], deviation: float, key: int, moment: int
                 _shift_grey(image, row, column + 1, high, scale)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined_kernel
 def _shift_grey(image: NDArray[np.uint8], row: int, column: int, total: int, scale: int) -> None:
     """Add a sum of four random bytes, less its mean, at a scale in 16.16 fixed point."""
     grey = int(image[row, column]) + (((total - 510) * scale + 32768) >> 16)

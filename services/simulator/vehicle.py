@@ -9,11 +9,11 @@ later). The first answers so late that oscillation is what has to be learned awa
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput
+from services.simulator.kernels import kernel
 
 CONTROL_HZ = 15.0
 SUBSTEPS = 4  # of one control period, 16.7 ms; the friction is solved implicitly and stays stable
@@ -212,7 +212,7 @@ def _refuse_what_cannot_drive(
         raise InvalidInput(problems)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def drive_cars(
     cars: Cars,
     steering_rad: NDArray[np.float64],
@@ -230,7 +230,7 @@ def drive_cars(
         )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def drive_car(
     car: np.void, steering_rad: float, speed_mps: float, dynamics: np.void, duration_s: float
 ) -> None:
@@ -268,20 +268,20 @@ def drive_car(
     car["heading_rad"] = wrap_angle(car["heading_rad"])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def share_reached(step_s: float, lag_s: float) -> float:
     """How much of a held command a first-order lag reaches in a step, 0..1."""
     return 1.0 - math.exp(-step_s / lag_s) if lag_s > 0.0 else 1.0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _remember(commands: NDArray[np.float64], newest: float) -> None:
     for index in range(HISTORY - 1, 0, -1):
         commands[index] = commands[index - 1]
     commands[0] = newest
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _delayed(commands: NDArray[np.float64], begin_s: float, step_s: float, hold_s: float) -> float:
     """Mean command of a sub-step that begins at `begin_s`; the newest was given at 0."""
     if begin_s >= 0.0:
@@ -295,7 +295,7 @@ def _delayed(commands: NDArray[np.float64], begin_s: float, step_s: float, hold_
     return mean
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _accelerate(car: np.void, dynamics: np.void, drive_share: float, grip_s: float) -> None:
     """Bring the car's speed towards that of its wheels; a limit holds for as long as they grip."""
     gained_mps = drive_share * (car["drive_mps"] - car["speed_mps"])
@@ -303,7 +303,7 @@ def _accelerate(car: np.void, dynamics: np.void, drive_share: float, grip_s: flo
     car["speed_mps"] += max(gained_mps, -dynamics["max_braking_mps2"] * grip_s)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _hold_the_road(car: np.void, dynamics: np.void, step_s: float) -> float:
     """
     Let the tyres' side forces act for one sub-step; the share of grip that they leave, 0..1.
@@ -343,7 +343,7 @@ def _hold_the_road(car: np.void, dynamics: np.void, step_s: float) -> float:
     return free
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _move(car: np.void, step_s: float) -> None:
     """Move along the chord of a sub-step's arc; the velocity stays what it was in space."""
     turn = car["yaw_rate_radps"] * step_s
@@ -357,7 +357,7 @@ def _move(car: np.void, step_s: float) -> None:
     car["lateral_mps"] = lateral - turn * speed
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def wrap_angle(angle_rad: float) -> float:
     """The same direction between -pi and pi."""
     return angle_rad - 2 * math.pi * math.floor((angle_rad + math.pi) / (2 * math.pi))
