@@ -42,6 +42,7 @@ from services.trainer.network import ActorCritic
 from services.trainer.ppo import Diverged, Ppo
 from services.trainer.progress import Activity, IterationMeter, LearnerState, reached_limit
 from services.trainer.rollout import Rollout, StepEnd
+from services.trainer.transfer import describe_transfer, transfer_weights
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ class Learner:
         self._spec, self._hyper, self._clock = spec, spec.hyperparameters, clock
         _check_algorithm(spec.metadata)
         rows = _rollout_rows(spec)
-        self._blueprint = blueprint_of(spec.metadata, height_px, width_px)
+        self._size_px = (height_px, width_px)
+        self._blueprint = blueprint_of(spec.metadata, *self._size_px)
         averaging = self._hyper.policy_averaging
         self._network = ActorCritic(self._blueprint, spec.seed, averaging)
         self._distribution = self._network.distribution
@@ -204,17 +206,24 @@ class Learner:
         """
         self._network.adopt_weights(weights)
 
-    def adopt_checkpoint(self, prefix: Path) -> None:
+    def adopt_checkpoint(self, prefix: Path, source: ModelMetadata | None = None) -> str | None:
         """
         Begin with a checkpoint's weights; the counters stay.
 
         Args:
             prefix: the path without the suffixes, as `folder / "13_Step-8044.ckpt"`.
+            source: of the run that the checkpoint is of, where its actions may be others.
+
+        Returns:
+            What was taken, as a sentence; None where it was all.
 
         Raises:
             InvalidInput: a file is missing or broken, or it is of another network.
         """
-        self.adopt_weights(read_checkpoint(prefix, self._blueprint))
+        source, own = source or self._spec.metadata, self._spec.metadata
+        weights = read_checkpoint(prefix, blueprint_of(source, *self._size_px))
+        self.adopt_weights(transfer_weights(weights, source, own, self.export_weights()))
+        return describe_transfer(source, own)
 
     def save(self, folder: Path) -> SavedCheckpoint:
         """

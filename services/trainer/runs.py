@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.run_spec import LimitsSpec, RunSpec
 from libs.common.errors import Conflict
 from libs.common.events import (
@@ -66,6 +67,7 @@ class RunRecord(Value):
     spec: RunSpec
     track: TrackRef
     start: CheckpointRef | None = None  # of another run, chosen when this one was queued
+    start_metadata: ModelMetadata | None = None  # of that run
     warnings: tuple[str, ...] = ()
     priority: int = 0
     request: str | None = None  # of which request or command it came, to know it again
@@ -137,6 +139,7 @@ class RunRecord(Value):
             spec=self.spec,
             track=self.track,
             priority=self.priority,
+            warnings=self.warnings,
             artifacts=files,
         )
 

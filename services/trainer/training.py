@@ -92,8 +92,9 @@ class Training:
             self._log.info("resumed", checkpoint=name)
         elif order.start is not None:
             name = await self._store.fetch(order.start, folder)
-            await self._in_thread(self._learner.adopt_checkpoint, folder / name)
-            self._log.info("started from another run", checkpoint=name)
+            source = order.start_metadata
+            taken = await self._in_thread(self._learner.adopt_checkpoint, folder / name, source)
+            self._log.info("started from another run", checkpoint=name, taken=taken or "all")
         await self._judge.recall()
         await self._bus.serve(ActionRequest, self._lockstep.on_request, order.run_id)
         await self._learn_used_episodes()
