@@ -12,7 +12,7 @@ from libs.common.events import EpisodeEnded
 from services.trainer import pages
 from services.trainer.api_catalogue import catalogue_router
 from services.trainer.api_forms import QUEUE_BODY, RESPONSES, read_draft
-from services.trainer.body_limit import BodyLimit
+from services.trainer.body_limit import MAX_MODEL_BYTES, BodyLimit
 from services.trainer.documents import (
     EvaluationDocument,
     EvaluationList,
@@ -42,7 +42,7 @@ def add_routes(app: FastAPI, trainer: "Trainer") -> None:
         if not trainer.ready:
             raise Unavailable("the trainer is starting or stopping; try again in a moment")
 
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, larger={"/v1/models": MAX_MODEL_BYTES})
     for router in (runs_router(trainer), evaluations_router(trainer), catalogue_router(trainer)):
         app.include_router(router, prefix="/v1", dependencies=[Depends(ready)], responses=RESPONSES)
 

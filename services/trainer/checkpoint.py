@@ -39,8 +39,13 @@ def checkpoint_name(number: int, env_steps: int) -> str:
 
 
 def checkpoint_number(name: str) -> int:
+    """The number in a checkpoint's name. Raises `InvalidInput` where it is none."""
+    return checkpoint_counts(name)[0]
+
+
+def checkpoint_counts(name: str) -> tuple[int, int]:
     """
-    The number in a checkpoint's name.
+    The number and the steps in a checkpoint's name.
 
     Raises:
         InvalidInput: it is no checkpoint's name.
@@ -48,7 +53,7 @@ def checkpoint_number(name: str) -> int:
     match = NAME_PATTERN.fullmatch(name)
     if match is None:
         raise InvalidInput(f"{name!r} names no checkpoint: one like '13_Step-8044.ckpt' does")
-    return int(match[1])
+    return int(match[1]), int(match[2])
 
 
 def write_checkpoint(

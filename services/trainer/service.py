@@ -24,6 +24,7 @@ from services.trainer.claims import Claims
 from services.trainer.config import LEARNER, TrainerSettings
 from services.trainer.evaluations import Evaluations
 from services.trainer.heartbeats import Heartbeats
+from services.trainer.imports import Imports
 from services.trainer.models import Models
 from services.trainer.requests import Requests
 from services.trainer.run_queue import RunQueue
@@ -59,6 +60,7 @@ class Trainer(Service[TrainerSettings]):
         self.models = Models(self.bus, self.objects, self.table)
         self.requests = await Requests.open(self.bus)
         self.evaluations = await Evaluations.open(self.bus, self.table, self.models, self.tracks)
+        self.imports = Imports(self.objects, self.table, self.tracks)
         self.queue = RunQueue(self.bus, self.objects, self.table, self.tracks, self.models)
         self.claims = self._claims()
         await self._subscribe()

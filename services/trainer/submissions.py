@@ -52,6 +52,15 @@ class _JsonBody(Overrides):
     spec: dict[str, Any] | None = None
 
 
+class ImportFields(BaseModel):
+    """What is said beside the files of a model folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=RUN_ID_PATTERN)
+    track: str | None = Field(None, pattern=TRACK_PATTERN)
+
+
 class CloneRequest(Overrides):
     """What the new run has other than the one it is made of."""
 
@@ -105,6 +114,11 @@ def draft_of_json(body: bytes) -> Draft:
 def draft_of_form(files: Mapping[str, bytes], fields: Mapping[str, str]) -> Draft:
     """A form: files by name, and overrides as text. Raises `InvalidInput`."""
     return Draft(files=files, overrides=_validated(Overrides, fields))
+
+
+def fields_of_import(fields: Mapping[str, str]) -> ImportFields:
+    """The text fields of a form with a model folder. Raises `InvalidInput`."""
+    return _validated(ImportFields, fields)
 
 
 def prepare(draft: Draft, taken: Callable[[str], bool]) -> Submission:
