@@ -181,8 +181,19 @@ class Learner:
         return replace(decision, actions=tuple(actions.tolist()))
 
     def limit_reached(self) -> str | None:
-        """The limit of the run that is reached, as a sentence, or None."""
-        return reached_limit(self._state, self._spec.limits, self._hyper)
+        """
+        The limit of the run that is reached, as a sentence, or None.
+
+        Seconds count while the learner waits, too: a run whose simulators are gone ends in time.
+        """
+        waited_s = 0.0 if self._told_at is None else self._clock() - self._told_at
+        elapsed_s = self._state.elapsed_s + waited_s
+        state = self._state.model_copy(update={"elapsed_s": elapsed_s})
+        return reached_limit(state, self._spec.limits, self._hyper)
+
+    def note_better_evaluation(self) -> None:
+        """An evaluation had a better mean progress than all before: this is no plateau."""
+        self._state.improved_at = self._state.iteration
 
     def exported_policy(self, observations: Observations) -> NDArray[np.float32]:
         """
@@ -325,7 +336,7 @@ class Learner:
 
     def _end_iteration(self) -> IterationEnded:
         ended = self._meter.summary(self._spec.name, self._state, self._hyper.lr)
-        self._state.iteration += 1
+        self._state.note_iteration(ended, self._spec.limits.target_iterations)
         self._meter = IterationMeter(self._distribution.bins, self._state)
         return ended
 

@@ -279,7 +279,8 @@ def in_order(records: Iterable[RunRecord]) -> list[RunRecord]:
 def time_left_s(progress: Progress, limits: LimitsSpec) -> float | None:
     """Seconds until the first limit is reached at the pace so far; None where there is none."""
     elapsed_s = progress.elapsed_s
-    left = [limits.max_seconds - elapsed_s] if limits.max_seconds is not None else []
+    timed_s = (limits.max_seconds, limits.affordable_s)
+    left = [most_s - elapsed_s for most_s in timed_s if most_s is not None]
     counted = (
         (limits.max_episodes, progress.episodes),
         (limits.max_env_steps, progress.env_steps),
