@@ -44,21 +44,24 @@ class Judge:
             self._best = rank(trials, self._order.spec.evaluation.best_by)
             self._best_progress_pct = mean_progress_pct(trials)
 
-    async def consider(self, checkpoint: CheckpointRef, *, promising: bool = False) -> None:
+    async def consider(self, checkpoint: CheckpointRef, *, promising: bool = False) -> bool:
         """
         Have this checkpoint evaluated unless another one is out or it would cost too much.
 
         Where evaluations decide on the end of the run, one that is `promising` is worth its cost.
+
+        Returns:
+            Whether it is evaluated.
         """
         now_s = self._clock()
         if self._pending is not None:
             if now_s - self._pending[1] < OVERDUE_S:
-                return
+                return False
             self._settle(self._pending[0])
         wanted = self._order.spec.limits.target_evaluations > 0
         may_end = wanted and (promising or self._complete_in_a_row > 0)
         if not may_end and not self._share.affords_another(now_s):
-            return
+            return False
         order, spec = self._order, self._order.spec
         name = f"{order.run_id}.{order.attempt}.checkpoint-{checkpoint.number}"
         self._asked[name] = checkpoint
@@ -80,6 +83,7 @@ class Judge:
                 randomisation=spec.randomisation,
             )
         )
+        return True
 
     @property
     def best_progress_pct(self) -> float:
