@@ -107,7 +107,7 @@ def runs_router(trainer: "Trainer") -> APIRouter:
         return RunDocument.of(await trainer.queue.resume(run_id))
 
     @router.post(
-        "/{run_id}/clone", status_code=201, summary="A new run from this one's best checkpoint"
+        "/{run_id}/clone", status_code=201, summary="A new run from a checkpoint of this one"
     )
     async def clone_run(
         record: Annotated[RunRecord, Depends(run)],
@@ -167,7 +167,17 @@ CLONE_EXAMPLES: Any = {
     "slower": {
         "summary": "Another learning rate, from the best checkpoint",
         "value": {"name": "starter-2", "hyperparameters": {"lr": 0.0001}},
-    }
+    },
+    "actions": {
+        "summary": "Two actions, from checkpoint 12",
+        "value": {
+            "checkpoint": 12,
+            "action_space": [
+                {"steering_angle": -20, "speed": 2},
+                {"steering_angle": 20, "speed": 2},
+            ],
+        },
+    },
 }
 EVALUATION_EXAMPLES: Any = {
     "best": {"summary": "The best checkpoint", "value": {"checkpoint": "best", "trials": 5}},

@@ -144,13 +144,13 @@ class Trainer(Service[TrainerSettings]):
 
     async def clone(self, record: RunRecord, asked: CloneRequest) -> RunRecord:
         """
-        Queue a new run that begins with the best checkpoint of this one.
+        Queue a new run that begins with a checkpoint of this one.
 
         Raises:
             Conflict: it has no checkpoint yet, or the name is taken.
             InvalidInput: what is changed is refused.
         """
-        await self.models.checkpoint(record.run_id, "best")
+        await self.models.checkpoint(record.run_id, asked.checkpoint)
         submission = await asyncio.to_thread(prepare_clone, record.spec, asked, self.table.has)
         return await self.queue.queue(submission)
 
