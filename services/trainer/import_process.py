@@ -44,12 +44,12 @@ def _convert(order: ImportOrder, name: str) -> tuple[Path, ...]:
     from services.trainer.architecture import blueprint_of
     from services.trainer.checkpoint import checkpoint_counts, read_checkpoint, write_checkpoint
     from services.trainer.frozen import freeze_policy
-    from services.trainer.progress import LearnerState
+    from services.trainer.progress import LearnerState, state_path
 
     number, env_steps = checkpoint_counts(name)
     blueprint = blueprint_of(order.metadata)
     weights = read_checkpoint(order.folder / name, blueprint)
-    state, policy = order.output / f"state_{number}.json", order.output / f"model_{number}.pb"
+    state, policy = state_path(order.output, number), order.output / f"model_{number}.pb"
     counters = LearnerState(iteration=number, updates=number, env_steps=env_steps)
     state.write_text(counters.model_dump_json(), "utf-8")
     policy.write_bytes(freeze_policy(weights, blueprint))

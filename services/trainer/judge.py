@@ -58,14 +58,20 @@ class Judge:
             if now_s - self._pending[1] < OVERDUE_S:
                 return False
             self._settle(self._pending[0])
-        wanted = self._order.spec.limits.target_evaluations > 0
-        may_end = wanted and (promising or self._complete_in_a_row > 0)
-        if not may_end and not self._share.affords_another(now_s):
+        if not self._may_end_the_run(promising) and not self._share.affords_another(now_s):
             return False
-        order, spec = self._order, self._order.spec
-        name = f"{order.run_id}.{order.attempt}.checkpoint-{checkpoint.number}"
+        name = f"{self._order.run_id}.{self._order.attempt}.checkpoint-{checkpoint.number}"
         self._asked[name] = checkpoint
         self._pending = (name, now_s)
+        await self._ask(name, checkpoint)
+        return True
+
+    def _may_end_the_run(self, promising: bool) -> bool:
+        hopeful = promising or self._complete_in_a_row > 0
+        return hopeful and self._order.spec.limits.target_evaluations > 0
+
+    async def _ask(self, name: str, checkpoint: CheckpointRef) -> None:
+        order, spec = self._order, self._order.spec
         await self._bus.publish(
             EvaluatePolicy(
                 id=name,
@@ -83,7 +89,6 @@ class Judge:
                 randomisation=spec.randomisation,
             )
         )
-        return True
 
     @property
     def best_progress_pct(self) -> float:

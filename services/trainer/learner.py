@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from libs.common.deepracer.continuous import command_bounds, scale_actions
 from libs.common.deepracer.metadata import ContinuousActionSpace, ModelMetadata
 from libs.common.deepracer.run_spec import RunSpec
-from libs.common.errors import InvalidInput, NotFound
+from libs.common.errors import InvalidInput
 from libs.common.events import CarStep, IterationEnded
 from services.trainer.architecture import (
     HEIGHT_PX,
@@ -40,7 +39,14 @@ from services.trainer.exploration import exploration_of
 from services.trainer.frozen import freeze_policy
 from services.trainer.network import ActorCritic
 from services.trainer.ppo import Diverged, Ppo
-from services.trainer.progress import Activity, IterationMeter, LearnerState, reached_limit
+from services.trainer.progress import (
+    Activity,
+    IterationMeter,
+    LearnerState,
+    reached_limit,
+    read_state,
+    state_path,
+)
 from services.trainer.rollout import Rollout, StepEnd
 from services.trainer.transfer import describe_transfer, transfer_weights
 
@@ -181,14 +187,10 @@ class Learner:
         return replace(decision, actions=tuple(actions.tolist()))
 
     def limit_reached(self) -> str | None:
-        """
-        The limit of the run that is reached, as a sentence, or None.
-
-        Seconds count while the learner waits, too: a run whose simulators are gone ends in time.
-        """
-        waited_s = 0.0 if self._told_at is None else self._clock() - self._told_at
-        elapsed_s = self._state.elapsed_s + waited_s
-        state = self._state.model_copy(update={"elapsed_s": elapsed_s})
+        """The limit that is reached, as a sentence, or None; waiting for simulators counts too."""
+        state = self._state.model_copy()
+        if self._told_at is not None:
+            state.elapsed_s += self._clock() - self._told_at
         return reached_limit(state, self._spec.limits, self._hyper)
 
     def note_better_evaluation(self) -> None:
@@ -248,7 +250,7 @@ class Learner:
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise Diverged("weights are no longer finite numbers")
         name = checkpoint_name(number, env_steps)
-        state, policy = _state_path(folder, number), folder / f"model_{number}.pb"
+        state, policy = state_path(folder, number), folder / f"model_{number}.pb"
         folder.mkdir(parents=True, exist_ok=True)
         self._state.episode_gaps = self._numbers.gaps
         state.write_text(self._state.model_dump_json(), "utf-8")
@@ -264,7 +266,7 @@ class Learner:
             NotFound: it has no file of counters; then it is for `adopt_weights`.
             InvalidInput: files are broken or of another network.
         """
-        state = _read_state(_state_path(folder, checkpoint_number(name)))
+        state = read_state(state_path(folder, checkpoint_number(name)))
         self.adopt_checkpoint(folder / name)
         if self._numbers.ended == 0:
             self._numbers = EpisodeNumbers(state.ended_episodes())
@@ -394,16 +396,3 @@ def _step_end(step: CarStep, by_horizon: bool) -> StepEnd:
     if by_horizon and (step.truncated or step.status == "lap_complete"):
         return StepEnd.TRUNCATED
     return StepEnd.TERMINAL
-
-
-def _state_path(folder: Path, number: int) -> Path:
-    return folder / f"state_{number}.json"
-
-
-def _read_state(path: Path) -> LearnerState:
-    if not path.exists():
-        raise NotFound(f"{path.name} is missing beside the checkpoint")
-    try:
-        return LearnerState.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InvalidInput(f"{path.name} holds no learner's counters: {error}") from error

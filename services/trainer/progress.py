@@ -1,14 +1,16 @@
 """How far a learner is: its counters, its present iteration, and when it has to stop."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.run_spec import LimitsSpec
+from libs.common.errors import InvalidInput, NotFound
 from libs.common.events import CarStep, IterationEnded
 from services.trainer.ppo import UpdateReport
 
@@ -52,6 +54,26 @@ class LearnerState(BaseModel):
         if progress_pct is not None and progress_pct > self.best_progress_pct:
             self.best_progress_pct = progress_pct
             self.improved_at = self.iteration
+
+
+def state_path(folder: Path, number: int) -> Path:
+    """The file of counters beside the checkpoint of this number."""
+    return folder / f"state_{number}.json"
+
+
+def read_state(path: Path) -> LearnerState:
+    """
+    The counters that were stored with a checkpoint.
+
+    Raises:
+        NotFound: there is no such file. InvalidInput: it holds something else.
+    """
+    if not path.exists():
+        raise NotFound(f"{path.name} is missing beside the checkpoint")
+    try:
+        return LearnerState.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InvalidInput(f"{path.name} holds no learner's counters: {error}") from error
 
 
 class IterationMeter:

@@ -265,8 +265,8 @@ def test_a_start_from_other_actions_keeps_the_trunk_and_says_what_became_of_the_
     source = learner_with(seed=1)
     saved = source.save(tmp_path)
     learner = learner_with(seed=2)
-    rows = source._spec.metadata.action_space
-    other = source._spec.metadata.model_copy(update={"action_space": rows[::-1]})
+    metadata = spec_with().metadata
+    other = metadata.model_copy(update={"action_space": metadata.action_space[::-1]})
     told = learner.adopt_checkpoint(tmp_path / saved.name, other)
     assert told is not None
     assert "0 from 1, 1 from 0" in told
