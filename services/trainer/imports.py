@@ -56,19 +56,23 @@ class Imports:
             InvalidInput: every problem of the files, then of the weights in them.
             TooLarge: a file beside the checkpoints is over a run folder's limit.
         """
-        if self._table.has(name):
-            raise Conflict(f"a run with the name {name!r} exists already; choose another name")
+        self._refuse_taken(name)
         found = find_model_files(paths)
         files = {own: paths[path] for own, path in found.items()}
         model, spec = await asyncio.to_thread(_read, files, name, track)
         where = await self._tracks.resolve_input(spec.track)
         with tempfile.TemporaryDirectory(prefix="slipstream-import-") as folder:
             written = await _convert(files, model.value, Path(folder))
+            self._refuse_taken(name)  # the conversion takes seconds
             checkpoints = [
                 await self._store(name, stored, made)
                 for stored, made in zip(model.value.checkpoints, written, strict=True)
             ]
         return await self._record(spec, where, model, checkpoints)
+
+    def _refuse_taken(self, name: str) -> None:
+        if self._table.has(name):
+            raise Conflict(f"a run with the name {name!r} exists already; choose another name")
 
     async def _store(
         self, run_id: str, stored: StoredCheckpoint, files: tuple[Path, ...]
