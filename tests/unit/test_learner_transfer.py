@@ -7,10 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.deepracer.continuous import command_bounds, scale_actions
+from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
 from services.trainer.architecture import LOG_STD, ONLINE, blueprint_of
-from services.trainer.checkpoint import read_checkpoint
+from services.trainer.checkpoint import read_checkpoint, write_checkpoint
+from services.trainer.import_process import ImportOrder, convert
+from services.trainer.learner import Learner
 from services.trainer.network import ActorCritic
 from services.trainer.transfer import describe_transfer, nearest_actions, transfer_weights
 
@@ -60,6 +64,38 @@ def store(folder, variables):
         shape_and_slices=[""] * len(variables),
         tensors=list(variables.values()),
     )
+
+
+def test_a_converted_checkpoint_has_counters_to_resume_from(tmp_path):
+    source, output = tmp_path / "source", tmp_path / "output"
+    source.mkdir()
+    output.mkdir()
+    spec = RunSpec(
+        name="foreign",
+        track="oval",
+        metadata=THREE,
+        hyperparameters=Hyperparameters(cars=1, horizon=8, batch_size=8),
+        reward_function="",
+    )
+    weights = ActorCritic(blueprint_of(THREE), seed=3).export_weights()
+    write_checkpoint(source, NAME, weights, complete=True)
+    order = ImportOrder(folder=source, output=output, metadata=THREE, checkpoints=(NAME,))
+    (files,) = convert(order).files
+    assert files[-1].name == "model_13.pb"
+    learner = Learner(spec)
+    learner.restore(output, NAME)
+    assert (learner.state.iteration, learner.state.env_steps) == (13, 8044)
+    again = learner.export_weights()
+    assert all(np.allclose(again[name], weights[name], atol=1e-5) for name in weights)
+
+
+def test_checkpoints_that_are_not_there_are_all_named(tmp_path):
+    names = (NAME, "14_Step-9.ckpt")
+    order = ImportOrder(folder=tmp_path, output=tmp_path, metadata=THREE, checkpoints=names)
+    report = convert(order)
+    assert report.files == ()
+    assert [name for name in names if name in str(report.problems)] == list(names)
+    assert len(report.problems) == 2
 
 
 @pytest.mark.parametrize(
