@@ -30,6 +30,7 @@ PANELS: dict[str, list[Callable[..., None]]] = {
     "Runs": [runs.train, runs.runs, runs.show, runs.logs, runs.stop, runs.evaluate],
     "Models and tracks": [catalogue.models],
 }
+app.command("import", rich_help_panel="Models and tracks")(catalogue.import_model)
 for panel, verbs in PANELS.items():
     for verb in verbs:
         app.command(rich_help_panel=panel)(verb)

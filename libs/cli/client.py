@@ -1,7 +1,9 @@
 """A typed client of the trainer's REST API."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 from uuid import uuid4
@@ -18,6 +20,7 @@ from libs.common.errors import NotFound, PlatformError, Unavailable
 
 CONNECT_S = 3.0
 ANSWER_S = 60.0
+IMPORT_S = 600.0
 SILENCE_S = 60.0
 """A stream of events that says nothing for this long is opened anew."""
 
@@ -206,6 +209,17 @@ class ApiClient:
     def list_models(self) -> list[Model]:
         """Every run that has a checkpoint."""
         return read_all(Model, self._get("/models"))
+
+    def import_model(self, files: Mapping[str, Path], name: str, track: str | None) -> Run:
+        """Take in the files of a model folder, by their paths in it, as a run."""
+        fields = {"name": name, **({"track": track} if track else {})}
+        with ExitStack() as opened:
+            parts = [
+                ("files", (path, opened.enter_context(file.open("rb"))))
+                for path, file in files.items()
+            ]
+            answer = self._send("POST", "/models", data=fields, files=parts, timeout=IMPORT_S)
+        return read_one(Run, answer)
 
     def show_model(self, run: str) -> Model:
         """The checkpoints and files of one run."""

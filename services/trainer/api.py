@@ -12,7 +12,7 @@ from libs.common.events import EpisodeEnded
 from services.trainer import pages
 from services.trainer.api_catalogue import catalogue_router
 from services.trainer.api_forms import QUEUE_BODY, RESPONSES, read_draft
-from services.trainer.body_limit import BodyLimit
+from services.trainer.body_limit import MAX_MODEL_BYTES, BodyLimit
 from services.trainer.documents import (
     EvaluationDocument,
     EvaluationList,
@@ -42,7 +42,7 @@ def add_routes(app: FastAPI, trainer: "Trainer") -> None:
         if not trainer.ready:
             raise Unavailable("the trainer is starting or stopping; try again in a moment")
 
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, larger={"/v1/models": MAX_MODEL_BYTES})
     for router in (runs_router(trainer), evaluations_router(trainer), catalogue_router(trainer)):
         app.include_router(router, prefix="/v1", dependencies=[Depends(ready)], responses=RESPONSES)
 
@@ -107,7 +107,7 @@ def runs_router(trainer: "Trainer") -> APIRouter:
         return RunDocument.of(await trainer.queue.resume(run_id))
 
     @router.post(
-        "/{run_id}/clone", status_code=201, summary="A new run from this one's best checkpoint"
+        "/{run_id}/clone", status_code=201, summary="A new run from a checkpoint of this one"
     )
     async def clone_run(
         record: Annotated[RunRecord, Depends(run)],
@@ -167,7 +167,17 @@ CLONE_EXAMPLES: Any = {
     "slower": {
         "summary": "Another learning rate, from the best checkpoint",
         "value": {"name": "starter-2", "hyperparameters": {"lr": 0.0001}},
-    }
+    },
+    "actions": {
+        "summary": "Two actions, from checkpoint 12",
+        "value": {
+            "checkpoint": 12,
+            "action_space": [
+                {"steering_angle": -20, "speed": 2},
+                {"steering_angle": 20, "speed": 2},
+            ],
+        },
+    },
 }
 EVALUATION_EXAMPLES: Any = {
     "best": {"summary": "The best checkpoint", "value": {"checkpoint": "best", "trials": 5}},

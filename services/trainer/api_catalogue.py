@@ -7,11 +7,13 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from libs.common.tracks.exports import export
+from services.trainer.api_forms import MODEL_BODY, read_model_form
 from services.trainer.documents import (
     Health,
     ModelDocument,
     ModelList,
     ModelSummary,
+    RunDocument,
     ServiceHealth,
     TrackDocument,
     TrackList,
@@ -110,6 +112,18 @@ def _add_models(router: APIRouter, trainer: "Trainer") -> None:
     @router.get("/models", tags=["models"], summary="List runs that have a checkpoint")
     async def list_models() -> ModelList:
         return ModelList(items=[ModelSummary.of(record) for record in trainer.models.runs()])
+
+    @router.post(
+        "/models",
+        status_code=201,
+        tags=["models"],
+        summary="Import a model folder of another trainer, as a run to start from",
+        openapi_extra=MODEL_BODY,
+    )
+    async def import_model(request: Request) -> RunDocument:
+        async with read_model_form(request) as (paths, fields):
+            record = await trainer.imports.take(paths, fields.name, fields.track)
+        return RunDocument.of(record)
 
     @router.get("/models/{run_id}", tags=["models"], summary="The checkpoints and files of a run")
     async def show_model(run_id: str) -> ModelDocument:

@@ -1,6 +1,11 @@
 """How a run is sent to `POST /v1/runs`: as JSON or as a form."""
 
 import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import Request
@@ -10,7 +15,13 @@ from starlette.exceptions import HTTPException
 from libs.common.deepracer.checked import quote
 from libs.common.errors import InvalidInput
 from libs.common.health import PROBLEM_JSON
-from services.trainer.submissions import Draft, draft_of_form, draft_of_json
+from services.trainer.submissions import (
+    Draft,
+    ImportFields,
+    draft_of_form,
+    draft_of_json,
+    fields_of_import,
+)
 
 JSON = "application/json"
 FORM = "multipart/form-data"
@@ -38,6 +49,38 @@ async def _read_form(request: Request) -> Draft:
             return draft_of_form(await _files_in(form), _fields_in(form))
     except HTTPException as error:
         raise InvalidInput(f"the form: {error.detail}") from error
+
+
+@asynccontextmanager
+async def read_model_form(request: Request) -> AsyncIterator[tuple[dict[str, Path], ImportFields]]:
+    """
+    The files of a model folder on this machine, by their paths in it, and what was said beside.
+
+    Raises:
+        InvalidInput: another content type, a malformed form, unknown fields.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != FORM:
+        raise InvalidInput(f"content type {quote(kind)}; accepted: {FORM}")
+    with tempfile.TemporaryDirectory(prefix="slipstream-upload-") as folder:
+        try:
+            async with request.form(max_files=MOST_PARTS, max_fields=MOST_PARTS) as form:
+                fields = fields_of_import(_fields_in(form))
+                paths = await asyncio.to_thread(_keep_files, form, Path(folder))
+        except HTTPException as error:
+            raise InvalidInput(f"the form: {error.detail}") from error
+        yield paths, fields
+
+
+def _keep_files(form: FormData, folder: Path) -> dict[str, Path]:
+    """Numbered files, so that no name that was sent leads anywhere."""
+    paths: dict[str, Path] = {}
+    for number, (field, part) in enumerate(form.multi_items()):
+        if isinstance(part, UploadFile):
+            path = paths[part.filename or field] = folder / str(number)
+            with path.open("wb") as file:
+                shutil.copyfileobj(part.file, file)
+    return paths
 
 
 async def _files_in(form: FormData) -> dict[str, bytes]:
@@ -116,6 +159,31 @@ QUEUE_BODY: dict[str, Any] = {
                     },
                 }
             },
+        },
+    }
+}
+
+MODEL_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "required": ["files", "name"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                        },
+                        "name": {"type": "string", "description": "Of the run that it becomes"},
+                        "track": {
+                            "type": "string",
+                            "description": "Where it is evaluated; else the one the folder names",
+                        },
+                    },
+                }
+            }
         },
     }
 }

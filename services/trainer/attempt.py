@@ -97,6 +97,7 @@ class Attempt:
             spec=record.spec,
             track=record.track,
             start=record.start,
+            start_metadata=record.start_metadata,
             resume=record.last,
         )
 

@@ -1,6 +1,7 @@
 """A limit on request bodies that holds before they are read."""
 
 import asyncio
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -8,6 +9,8 @@ from libs.common.errors import TooLarge
 from libs.common.health import problem
 
 MAX_BODY_BYTES = 8 * 2**20
+MAX_MODEL_BYTES = 4 * 2**30
+"""Five checkpoints of DeepRacer's largest network with an optimiser's slots."""
 LINGER_S = 5.0
 LINGER_BYTES = 64 * 2**20
 
@@ -20,46 +23,56 @@ class BodyLimit:
     connection that is closed while the client still sends loses the answer on its way.
     """
 
-    def __init__(self, app: ASGIApp, limit_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limit_bytes: int = MAX_BODY_BYTES,
+        larger: Mapping[str, int] | None = None,
+    ) -> None:
         self._app, self._limit_bytes = app, limit_bytes
+        self._larger = larger or {}  # limits of other paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, counting what it sends."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif (declared := _declared_bytes(scope)) > self._limit_bytes:
-            await self._refuse(declared, receive, send)
+            return
+        limit_bytes = self._larger.get(scope["path"], self._limit_bytes)
+        if (declared := _declared_bytes(scope)) > limit_bytes:
+            await self._refuse(declared, limit_bytes, receive, send)
         else:
-            await self._count(scope, receive, send)
+            await self._count(scope, limit_bytes, receive, send)
 
-    async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _count(self, scope: Scope, limit_bytes: int, receive: Receive, send: Send) -> None:
         received = 0
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._limit_bytes:
+            if received > limit_bytes:
                 raise TooLarge("the body is over the limit")
             return message
 
         async def unless_refused(message: Message) -> None:
-            if received <= self._limit_bytes:
+            if received <= limit_bytes:
                 await send(message)
 
         try:
             await self._app(scope, counted, unless_refused)
         except TooLarge:
-            if received <= self._limit_bytes:
+            if received <= limit_bytes:
                 raise
-        if received > self._limit_bytes:
-            await self._refuse(received, receive, send)
+        if received > limit_bytes:
+            await self._refuse(received, limit_bytes, receive, send)
 
-    async def _refuse(self, size_bytes: int, receive: Receive, send: Send) -> None:
+    async def _refuse(
+        self, size_bytes: int, limit_bytes: int, receive: Receive, send: Send
+    ) -> None:
         answer = problem(
             TooLarge.status_code,
             TooLarge.title,
-            f"the request has {size_bytes:,} bytes or more; accepted: up to {self._limit_bytes:,}",
+            f"the request has {size_bytes:,} bytes or more; accepted: up to {limit_bytes:,}",
         )
         answer.headers["connection"] = "close"
         start = {"type": "http.response.start", "status": answer.status_code}

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput
 from services.trainer.architecture import ONLINE, POLICY, VALUE, Blueprint, Weights
+from services.trainer.network import check_weights
 from services.trainer.ppo import ADAM_BETA_1, ADAM_BETA_2
+from services.trainer.variable_names import find_variables
 
 Variables = dict[str, NDArray[Any]]
 
@@ -37,8 +39,13 @@ def checkpoint_name(number: int, env_steps: int) -> str:
 
 
 def checkpoint_number(name: str) -> int:
+    """The number in a checkpoint's name. Raises `InvalidInput` where it is none."""
+    return checkpoint_counts(name)[0]
+
+
+def checkpoint_counts(name: str) -> tuple[int, int]:
     """
-    The number in a checkpoint's name.
+    The number and the steps in a checkpoint's name.
 
     Raises:
         InvalidInput: it is no checkpoint's name.
@@ -46,7 +53,7 @@ def checkpoint_number(name: str) -> int:
     match = NAME_PATTERN.fullmatch(name)
     if match is None:
         raise InvalidInput(f"{name!r} names no checkpoint: one like '13_Step-8044.ckpt' does")
-    return int(match[1])
+    return int(match[1]), int(match[2])
 
 
 def write_checkpoint(
@@ -96,7 +103,7 @@ def _optimiser_variables(variables: Variables) -> Variables:
 
 def read_checkpoint(prefix: Path, blueprint: Blueprint) -> Weights:
     """
-    Read the weights of a network; all else in the files is ignored.
+    Read the weights of a network, whoever wrote them; all else in the files is ignored.
 
     Args:
         prefix: the path without the suffixes, as `folder / "13_Step-8044.ckpt"`.
@@ -106,16 +113,14 @@ def read_checkpoint(prefix: Path, blueprint: Blueprint) -> Weights:
     """
     try:
         reader = tf.train.load_checkpoint(str(prefix))
-        # A run that shared its weights between processes keeps them under another name.
-        stored = {
-            name.replace("/global/", "/online/"): name
-            for name in reader.get_variable_to_shape_map()
-        }
+        stored = find_variables(reader.get_variable_to_shape_map(), blueprint)
         wanted = _wanted_names(prefix, stored, blueprint)
-        return {name: np.asarray(reader.get_tensor(stored[name]), np.float32) for name in wanted}
+        weights = {name: np.asarray(reader.get_tensor(stored[name]), np.float32) for name in wanted}
     except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidInput(f"checkpoint {prefix.name} can't be read: {reason}") from error
+    check_weights(weights, blueprint.weight_shapes())
+    return weights
 
 
 def _wanted_names(prefix: Path, stored: dict[str, str], blueprint: Blueprint) -> list[str]:

@@ -28,6 +28,7 @@ class CheckpointStore:
 
     def __init__(self, order: LearnerOrder, bus: Bus, objects: ObjectStore) -> None:
         self._run_id, self._bus, self._objects = order.run_id, bus, objects
+        self._best_by = order.spec.evaluation.best_by
         self._kept: list[CheckpointRef] = [order.resume] if order.resume is not None else []
         self._best: CheckpointRef | None = None
         self._entries: dict[str, dict[str, Any]] = {}
@@ -82,19 +83,20 @@ class CheckpointStore:
                 checkpoint=checkpoint,
                 trials=trials,
                 metric=metric,
+                best_by=self._best_by,
                 artifacts=(listing,),
             )
         )
 
-    async def recall_best(self) -> float | None:
-        """The metric of the best checkpoint of earlier attempts."""
-        metric = None
+    async def recall_best(self) -> tuple[TrialResult, ...]:
+        """The trials of the best checkpoint of earlier attempts; empty where there is none."""
+        trials: tuple[TrialResult, ...] = ()
         classes = (BestCheckpointChosen,)
         async for received in self._bus.follow(self._run_id, classes=classes, live=False):
             if isinstance(event := received.message, BestCheckpointChosen):
-                self._best, metric = event.checkpoint, event.metric
-                self._entries["best_checkpoint"] = _entry(event.checkpoint, metric)
-        return metric
+                self._best, trials = event.checkpoint, event.trials
+                self._entries["best_checkpoint"] = _entry(event.checkpoint, event.metric)
+        return trials
 
     async def fetch(self, checkpoint: CheckpointRef, folder: Path) -> str:
         """Bring a checkpoint's files into a folder; returns its name."""

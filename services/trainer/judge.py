@@ -1,6 +1,7 @@
 """Which checkpoint is the best: simulators drive each with its exported policy."""
 
-import asyncio
+import time
+from collections.abc import Callable
 
 from libs.common.bus import Bus
 from libs.common.events import (
@@ -12,6 +13,7 @@ from libs.common.events import (
 from libs.common.log import get_log
 from services.trainer.checkpoint_store import CheckpointStore
 from services.trainer.order import LearnerOrder
+from services.trainer.ranking import EvaluationShare, Rank, mean_progress_pct, rank
 
 OVERDUE_S = 60.0
 """An evaluation that is out for so long no longer keeps the next one waiting."""
@@ -20,27 +22,56 @@ OVERDUE_S = 60.0
 class Judge:
     """Has checkpoints evaluated, one at a time and beside the learner, never instead of it."""
 
-    def __init__(self, order: LearnerOrder, bus: Bus, store: CheckpointStore) -> None:
-        self._order, self._bus, self._store = order, bus, store
+    def __init__(
+        self,
+        order: LearnerOrder,
+        bus: Bus,
+        store: CheckpointStore,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._order, self._bus, self._store, self._clock = order, bus, store, clock
+        self._share = EvaluationShare(order.spec.evaluation.most_share, clock())
         self._asked: dict[str, CheckpointRef] = {}
         self._pending: tuple[str, float] | None = None  # id and when it was asked for
-        self._best_metric: float | None = None
+        self._best: Rank | None = None
+        self._best_progress_pct = -1.0
         self._complete_in_a_row = 0
         self._log = get_log(run_id=order.run_id)
 
     async def recall(self) -> None:
         """Remember what earlier attempts of this run found."""
-        self._best_metric = await self._store.recall_best()
+        if trials := await self._store.recall_best():
+            self._best = rank(trials, self._order.spec.evaluation.best_by)
+            self._best_progress_pct = mean_progress_pct(trials)
 
-    async def consider(self, checkpoint: CheckpointRef) -> None:
-        """Have this checkpoint evaluated unless another one is out."""
-        now_s = asyncio.get_running_loop().time()
-        if self._pending is not None and now_s - self._pending[1] < OVERDUE_S:
-            return
-        order, spec = self._order, self._order.spec
-        name = f"{order.run_id}.{order.attempt}.checkpoint-{checkpoint.number}"
+    async def consider(self, checkpoint: CheckpointRef, *, promising: bool = False) -> bool:
+        """
+        Have this checkpoint evaluated unless another one is out or it would cost too much.
+
+        Where evaluations decide on the end of the run, one that is `promising` is worth its cost.
+
+        Returns:
+            Whether it is evaluated.
+        """
+        now_s = self._clock()
+        if self._pending is not None:
+            if now_s - self._pending[1] < OVERDUE_S:
+                return False
+            self._settle(self._pending[0])
+        if not self._may_end_the_run(promising) and not self._share.affords_another(now_s):
+            return False
+        name = f"{self._order.run_id}.{self._order.attempt}.checkpoint-{checkpoint.number}"
         self._asked[name] = checkpoint
         self._pending = (name, now_s)
+        await self._ask(name, checkpoint)
+        return True
+
+    def _may_end_the_run(self, promising: bool) -> bool:
+        hopeful = promising or self._complete_in_a_row > 0
+        return hopeful and self._order.spec.limits.target_evaluations > 0
+
+    async def _ask(self, name: str, checkpoint: CheckpointRef) -> None:
+        order, spec = self._order, self._order.spec
         await self._bus.publish(
             EvaluatePolicy(
                 id=name,
@@ -59,6 +90,11 @@ class Judge:
             )
         )
 
+    @property
+    def best_progress_pct(self) -> float:
+        """The best mean progress of an evaluation so far; -1 before the first."""
+        return self._best_progress_pct
+
     async def hear(self, event: EvaluationEnded) -> str | None:
         """Judge a checkpoint by its trials; a sentence where the run has reached its target."""
         checkpoint = self._asked.pop(event.evaluation_id, None)
@@ -66,13 +102,15 @@ class Judge:
             return None
         self._settle(event.evaluation_id)
         trials = event.trials
-        metric = sum(trial.progress_pct for trial in trials) / len(trials)
+        metric = mean_progress_pct(trials)
         laps = sum(trial.status == "lap_complete" for trial in trials)
         self._log.info(
             "checkpoint evaluated", checkpoint=checkpoint.name, laps=laps, progress_pct=metric
         )
-        if self._best_metric is None or metric >= self._best_metric:
-            self._best_metric = metric
+        self._best_progress_pct = max(metric, self._best_progress_pct)
+        found = rank(trials, self._order.spec.evaluation.best_by)
+        if self._best is None or found >= self._best:
+            self._best = found
             await self._store.choose_best(checkpoint, trials, metric)
         self._complete_in_a_row = self._complete_in_a_row + 1 if laps == len(trials) else 0
         target = self._order.spec.limits.target_evaluations
@@ -88,4 +126,5 @@ class Judge:
 
     def _settle(self, evaluation_id: str) -> None:
         if self._pending is not None and self._pending[0] == evaluation_id:
+            self._share.note(self._clock() - self._pending[1])
             self._pending = None

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from libs.common.deepracer.continuous import command_bounds, scale_actions
 from libs.common.deepracer.metadata import ContinuousActionSpace, ModelMetadata
 from libs.common.deepracer.run_spec import RunSpec
-from libs.common.errors import InvalidInput, NotFound
+from libs.common.errors import InvalidInput
 from libs.common.events import CarStep, IterationEnded
 from services.trainer.architecture import (
     HEIGHT_PX,
@@ -40,8 +39,16 @@ from services.trainer.exploration import exploration_of
 from services.trainer.frozen import freeze_policy
 from services.trainer.network import ActorCritic
 from services.trainer.ppo import Diverged, Ppo
-from services.trainer.progress import Activity, IterationMeter, LearnerState, reached_limit
+from services.trainer.progress import (
+    Activity,
+    IterationMeter,
+    LearnerState,
+    reached_limit,
+    read_state,
+    state_path,
+)
 from services.trainer.rollout import Rollout, StepEnd
+from services.trainer.transfer import describe_transfer, transfer_weights
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,8 @@ class Learner:
         self._spec, self._hyper, self._clock = spec, spec.hyperparameters, clock
         _check_algorithm(spec.metadata)
         rows = _rollout_rows(spec)
-        self._blueprint = blueprint_of(spec.metadata, height_px, width_px)
+        self._size_px = (height_px, width_px)
+        self._blueprint = blueprint_of(spec.metadata, *self._size_px)
         averaging = self._hyper.policy_averaging
         self._network = ActorCritic(self._blueprint, spec.seed, averaging)
         self._distribution = self._network.distribution
@@ -179,8 +187,15 @@ class Learner:
         return replace(decision, actions=tuple(actions.tolist()))
 
     def limit_reached(self) -> str | None:
-        """The limit of the run that is reached, as a sentence, or None."""
-        return reached_limit(self._state, self._spec.limits, self._hyper)
+        """The limit that is reached, as a sentence, or None; waiting for simulators counts too."""
+        state = self._state.model_copy()
+        if self._told_at is not None:
+            state.elapsed_s += self._clock() - self._told_at
+        return reached_limit(state, self._spec.limits, self._hyper)
+
+    def note_better_evaluation(self) -> None:
+        """An evaluation had a better mean progress than all before: this is no plateau."""
+        self._state.improved_at = self._state.iteration
 
     def exported_policy(self, observations: Observations) -> NDArray[np.float32]:
         """
@@ -204,17 +219,24 @@ class Learner:
         """
         self._network.adopt_weights(weights)
 
-    def adopt_checkpoint(self, prefix: Path) -> None:
+    def adopt_checkpoint(self, prefix: Path, source: ModelMetadata | None = None) -> str | None:
         """
         Begin with a checkpoint's weights; the counters stay.
 
         Args:
             prefix: the path without the suffixes, as `folder / "13_Step-8044.ckpt"`.
+            source: of the run that the checkpoint is of, where its actions may be others.
+
+        Returns:
+            What was taken, as a sentence; None where it was all.
 
         Raises:
             InvalidInput: a file is missing or broken, or it is of another network.
         """
-        self.adopt_weights(read_checkpoint(prefix, self._blueprint))
+        source, own = source or self._spec.metadata, self._spec.metadata
+        weights = read_checkpoint(prefix, blueprint_of(source, *self._size_px))
+        self.adopt_weights(transfer_weights(weights, source, own, self.export_weights()))
+        return describe_transfer(source, own)
 
     def save(self, folder: Path) -> SavedCheckpoint:
         """
@@ -228,7 +250,7 @@ class Learner:
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise Diverged("weights are no longer finite numbers")
         name = checkpoint_name(number, env_steps)
-        state, policy = _state_path(folder, number), folder / f"model_{number}.pb"
+        state, policy = state_path(folder, number), folder / f"model_{number}.pb"
         folder.mkdir(parents=True, exist_ok=True)
         self._state.episode_gaps = self._numbers.gaps
         state.write_text(self._state.model_dump_json(), "utf-8")
@@ -244,7 +266,7 @@ class Learner:
             NotFound: it has no file of counters; then it is for `adopt_weights`.
             InvalidInput: files are broken or of another network.
         """
-        state = _read_state(_state_path(folder, checkpoint_number(name)))
+        state = read_state(state_path(folder, checkpoint_number(name)))
         self.adopt_checkpoint(folder / name)
         if self._numbers.ended == 0:
             self._numbers = EpisodeNumbers(state.ended_episodes())
@@ -316,7 +338,7 @@ class Learner:
 
     def _end_iteration(self) -> IterationEnded:
         ended = self._meter.summary(self._spec.name, self._state, self._hyper.lr)
-        self._state.iteration += 1
+        self._state.note_iteration(ended, self._spec.limits.target_iterations)
         self._meter = IterationMeter(self._distribution.bins, self._state)
         return ended
 
@@ -374,16 +396,3 @@ def _step_end(step: CarStep, by_horizon: bool) -> StepEnd:
     if by_horizon and (step.truncated or step.status == "lap_complete"):
         return StepEnd.TRUNCATED
     return StepEnd.TERMINAL
-
-
-def _state_path(folder: Path, number: int) -> Path:
-    return folder / f"state_{number}.json"
-
-
-def _read_state(path: Path) -> LearnerState:
-    if not path.exists():
-        raise NotFound(f"{path.name} is missing beside the checkpoint")
-    try:
-        return LearnerState.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InvalidInput(f"{path.name} holds no learner's counters: {error}") from error

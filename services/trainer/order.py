@@ -7,6 +7,7 @@ the end of the input means that the trainer died, and the learner leaves at once
 line on standard output is a `LearnerReport`; without one it crashed and may be started again.
 """
 
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.events import CheckpointRef, Outcome, TrackRef, Value
 
@@ -19,6 +20,7 @@ class LearnerOrder(Value):
     spec: RunSpec
     track: TrackRef
     start: CheckpointRef | None = None  # weights of another run
+    start_metadata: ModelMetadata | None = None  # that run's; None is the same as this one's
     resume: CheckpointRef | None = None  # weights and counters of this run
 
 

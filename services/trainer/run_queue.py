@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from libs.common.bus import Bus
 from libs.common.deepracer import layout
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.deepracer.support import check_start, check_supported
 from libs.common.errors import Conflict, NotFound
@@ -17,6 +18,7 @@ from services.trainer.run_table import RunTable
 from services.trainer.runs import RunRecord
 from services.trainer.submissions import Submission
 from services.trainer.tracks_catalogue import TracksCatalogue
+from services.trainer.transfer import describe_transfer
 
 ABANDONED_S = 5.0
 """A run whose files are not in the store after this long was left so by a trainer that died."""
@@ -47,12 +49,14 @@ class RunQueue:
         known = await self._known(submission)
         if known is not None:
             return await self._store(known)
-        track, start = await self._resolve(submission.spec)
+        track, start, source = await self._resolve(submission.spec)
+        taken = describe_transfer(source, submission.spec.metadata) if source else None
         record = RunRecord(
             spec=submission.spec,
             track=track,
             start=start,
-            warnings=submission.warnings,
+            start_metadata=source,
+            warnings=(*submission.warnings, *([f"start: {taken}"] if taken else [])),
             priority=submission.priority,
             request=submission.request,
             created_at=datetime.now(UTC),
@@ -98,24 +102,23 @@ class RunQueue:
             return record
         raise Conflict(f"a run with the name {record.run_id!r} exists already; choose another name")
 
-    async def _resolve(self, spec: RunSpec) -> tuple[TrackRef, CheckpointRef | None]:
+    async def _resolve(
+        self, spec: RunSpec
+    ) -> tuple[TrackRef, CheckpointRef | None, ModelMetadata | None]:
         problems = Problems()
         with problems.noted():
             check_supported(spec)
-        track = start = None
+        track = start = source = None
         with problems.noted():
             track = await self._tracks.resolve(spec.track)
         with problems.noted():
-            start = await self._start(spec)
+            if spec.start is not None:
+                source = (await self._table.get(spec.start.run)).spec
+                check_start(spec, source)
+                start = await self._models.checkpoint(spec.start.run, spec.start.checkpoint)
         problems.raise_all()
         assert track is not None
-        return track, start
-
-    async def _start(self, spec: RunSpec) -> CheckpointRef | None:
-        if spec.start is None:
-            return None
-        check_start(spec, (await self._table.get(spec.start.run)).spec)
-        return await self._models.checkpoint(spec.start.run, spec.start.checkpoint)
+        return track, start, source.metadata if source else None
 
     async def _store(self, record: RunRecord) -> RunRecord:
         if record.files_stored:

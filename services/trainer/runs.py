@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.run_spec import LimitsSpec, RunSpec
 from libs.common.errors import Conflict
 from libs.common.events import (
@@ -66,6 +67,7 @@ class RunRecord(Value):
     spec: RunSpec
     track: TrackRef
     start: CheckpointRef | None = None  # of another run, chosen when this one was queued
+    start_metadata: ModelMetadata | None = None  # of that run
     warnings: tuple[str, ...] = ()
     priority: int = 0
     request: str | None = None  # of which request or command it came, to know it again
@@ -137,6 +139,7 @@ class RunRecord(Value):
             spec=self.spec,
             track=self.track,
             priority=self.priority,
+            warnings=self.warnings,
             artifacts=files,
         )
 
@@ -276,7 +279,8 @@ def in_order(records: Iterable[RunRecord]) -> list[RunRecord]:
 def time_left_s(progress: Progress, limits: LimitsSpec) -> float | None:
     """Seconds until the first limit is reached at the pace so far; None where there is none."""
     elapsed_s = progress.elapsed_s
-    left = [limits.max_seconds - elapsed_s] if limits.max_seconds is not None else []
+    timed_s = (limits.max_seconds, limits.affordable_s)
+    left = [most_s - elapsed_s for most_s in timed_s if most_s is not None]
     counted = (
         (limits.max_episodes, progress.episodes),
         (limits.max_env_steps, progress.env_steps),

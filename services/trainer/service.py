@@ -24,6 +24,7 @@ from services.trainer.claims import Claims
 from services.trainer.config import LEARNER, TrainerSettings
 from services.trainer.evaluations import Evaluations
 from services.trainer.heartbeats import Heartbeats
+from services.trainer.imports import Imports
 from services.trainer.models import Models
 from services.trainer.requests import Requests
 from services.trainer.run_queue import RunQueue
@@ -59,6 +60,7 @@ class Trainer(Service[TrainerSettings]):
         self.models = Models(self.bus, self.objects, self.table)
         self.requests = await Requests.open(self.bus)
         self.evaluations = await Evaluations.open(self.bus, self.table, self.models, self.tracks)
+        self.imports = Imports(self.objects, self.table, self.tracks)
         self.queue = RunQueue(self.bus, self.objects, self.table, self.tracks, self.models)
         self.claims = self._claims()
         await self._subscribe()
@@ -142,13 +144,13 @@ class Trainer(Service[TrainerSettings]):
 
     async def clone(self, record: RunRecord, asked: CloneRequest) -> RunRecord:
         """
-        Queue a new run that begins with the best checkpoint of this one.
+        Queue a new run that begins with a checkpoint of this one.
 
         Raises:
             Conflict: it has no checkpoint yet, or the name is taken.
             InvalidInput: what is changed is refused.
         """
-        await self.models.checkpoint(record.run_id, "best")
+        await self.models.checkpoint(record.run_id, asked.checkpoint)
         submission = await asyncio.to_thread(prepare_clone, record.spec, asked, self.table.has)
         return await self.queue.queue(submission)
 

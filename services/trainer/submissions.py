@@ -17,9 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from libs.common.deepracer.checked import Checked, Findings
 from libs.common.deepracer.folder import read_run_document, read_run_folder, run_name_of
-from libs.common.deepracer.hyperparameters import check_hyperparameters
+from libs.common.deepracer.hyperparameters import Hyperparameters, check_hyperparameters
+from libs.common.deepracer.metadata import ModelMetadata, check_model_metadata
 from libs.common.deepracer.problems import note_errors
-from libs.common.deepracer.run_spec import TRACK_PATTERN, RunSpec, StartSpec
+from libs.common.deepracer.run_spec import (
+    TRACK_PATTERN,
+    CheckpointChoice,
+    RunSpec,
+    StartSpec,
+)
 from libs.common.deepracer.support import check_supported
 from libs.common.deepracer.syntax import parse_json_object
 from libs.common.errors import InvalidInput
@@ -52,10 +58,21 @@ class _JsonBody(Overrides):
     spec: dict[str, Any] | None = None
 
 
+class ImportFields(BaseModel):
+    """What is said beside the files of a model folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=RUN_ID_PATTERN)
+    track: str | None = Field(None, pattern=TRACK_PATTERN)
+
+
 class CloneRequest(Overrides):
-    """What the new run has other than the one it is made of."""
+    """What the new run has other than the one it is made of, and where it begins."""
 
     hyperparameters: dict[str, Any] = {}
+    action_space: Any = None  # as in `model_metadata.json`
+    checkpoint: CheckpointChoice = "best"
 
 
 @dataclass(frozen=True)
@@ -107,6 +124,11 @@ def draft_of_form(files: Mapping[str, bytes], fields: Mapping[str, str]) -> Draf
     return Draft(files=files, overrides=_validated(Overrides, fields))
 
 
+def fields_of_import(fields: Mapping[str, str]) -> ImportFields:
+    """The text fields of a form with a model folder. Raises `InvalidInput`."""
+    return _validated(ImportFields, fields)
+
+
 def prepare(draft: Draft, taken: Callable[[str], bool]) -> Submission:
     """
     Read and check everything; blocking, for a second or so: the reward function is tried.
@@ -136,26 +158,48 @@ def prepare(draft: Draft, taken: Callable[[str], bool]) -> Submission:
 
 def prepare_clone(spec: RunSpec, request: CloneRequest, taken: Callable[[str], bool]) -> Submission:
     """
-    A new run that begins with the best checkpoint of another one.
+    A new run that begins with a checkpoint of another one.
 
     Raises:
-        InvalidInput: hyperparameters that are not accepted.
+        InvalidInput: hyperparameters or actions that are not accepted.
     """
-    given = request.hyperparameters
+    problems = Problems()
+    hyperparameters = Checked(spec.hyperparameters)
+    metadata = Checked(spec.metadata)
+    with problems.noted():
+        hyperparameters = _cloned_hyperparameters(spec, request.hyperparameters)
+    with problems.noted():
+        metadata = _cloned_metadata(spec, request.action_space)
+    problems.raise_all()
+    changes = {
+        "name": request.name or _stamped(spec.name, taken),
+        "track": request.track or spec.track,
+        "seed": spec.seed if request.seed is None else request.seed,
+        "hyperparameters": hyperparameters.value,
+        "metadata": metadata.value,
+        "start": StartSpec(run=spec.name, checkpoint=request.checkpoint),
+    }
+    warnings = hyperparameters.warnings + metadata.warnings
+    return Submission(spec.model_copy(update=changes), warnings, request.priority)
+
+
+def _cloned_metadata(spec: RunSpec, action_space: Any) -> Checked[ModelMetadata]:
+    """The same network with other actions, where there are others."""
+    if action_space is None:
+        return Checked(spec.metadata)
+    own = {"action_space", "action_space_type"}
+    kept = spec.metadata.model_dump(mode="json", exclude=own, exclude_none=True)
+    return check_model_metadata({**kept, "action_space": action_space}, "action_space")
+
+
+def _cloned_hyperparameters(spec: RunSpec, given: Mapping[str, Any]) -> Checked[Hyperparameters]:
+    """Those of the run, with what is given before them."""
     before = {} if "preset" in given else spec.hyperparameters.model_dump(exclude_defaults=True)
     if "num_episodes_between_training" in given and "horizon" not in given:
         before.pop("horizon", None)  # who asks for episodes does not want the horizon
     if given.get("horizon") is not None:
         before.pop("num_episodes_between_training", None)
-    checked = check_hyperparameters({**before, **given}, "hyperparameters")
-    changes = {
-        "name": request.name or _stamped(spec.name, taken),
-        "track": request.track or spec.track,
-        "seed": spec.seed if request.seed is None else request.seed,
-        "hyperparameters": checked.value,
-        "start": StartSpec(run=spec.name, checkpoint="best"),
-    }
-    return Submission(spec.model_copy(update=changes), checked.warnings, request.priority)
+    return check_hyperparameters({**before, **given}, "hyperparameters")
 
 
 def submission_of(command: StartRun) -> Submission:

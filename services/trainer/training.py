@@ -92,8 +92,9 @@ class Training:
             self._log.info("resumed", checkpoint=name)
         elif order.start is not None:
             name = await self._store.fetch(order.start, folder)
-            await self._in_thread(self._learner.adopt_checkpoint, folder / name)
-            self._log.info("started from another run", checkpoint=name)
+            source = order.start_metadata
+            taken = await self._in_thread(self._learner.adopt_checkpoint, folder / name, source)
+            self._log.info("started from another run", checkpoint=name, taken=taken or "all")
         await self._judge.recall()
         await self._bus.serve(ActionRequest, self._lockstep.on_request, order.run_id)
         await self._learn_used_episodes()
@@ -174,12 +175,12 @@ class Training:
         )
         if self._saving is None or self._saving.done():
             saved = await self._in_thread(self._learner.save, Path(self._folder.name))
-            self._saving = asyncio.create_task(self._keep(saved, ended.iteration))
+            self._saving = asyncio.create_task(self._keep(saved, ended))
 
-    async def _keep(self, saved: SavedCheckpoint, iteration: int) -> CheckpointRef:
-        checkpoint = await self._store.keep(saved, iteration)
+    async def _keep(self, saved: SavedCheckpoint, ended: IterationEnded) -> CheckpointRef:
+        checkpoint = await self._store.keep(saved, ended.iteration)
         if self._order.spec.evaluation.during_training:
-            await self._judge.consider(checkpoint)
+            await self._judge.consider(checkpoint, promising=bool(ended.completion_ratio))
         return checkpoint
 
     async def _hear(self) -> None:
@@ -192,16 +193,28 @@ class Training:
                 where = f" at line {event.line}" if event.line is not None else ""
                 self._end("failed", f"the reward function failed{where}: {event.reason}")
             elif isinstance(event, EvaluationEnded):
-                if (reason := await self._judge.hear(event)) is not None:
-                    self._end("finished", reason)
+                await self._hear_evaluation(event)
             elif isinstance(event, EvaluationFailed):
                 self._judge.hear_failure(event)
 
+    async def _hear_evaluation(self, event: EvaluationEnded) -> None:
+        before_pct = self._judge.best_progress_pct
+        if (reason := await self._judge.hear(event)) is not None:
+            self._end("finished", reason)
+        if self._judge.best_progress_pct > before_pct:
+            self._learner.note_better_evaluation()
+
     async def _guard(self) -> None:
-        """Give the rollouts to other simulators where those that drove them are silent."""
+        """
+        Look after what nobody does while simulators are silent.
+
+        Their rollouts are given to others, and the run ends where its time is over.
+        """
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(1.0)
+            if (reason := self._learner.limit_reached()) is not None:
+                self._end("finished", reason)
             last_s = self._lockstep.last_request_s
             if last_s is not None and self._bus.connected and loop.time() - last_s > SILENCE_S:
                 self._log.warning("simulators are silent: their rollouts go to others")

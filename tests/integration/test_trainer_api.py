@@ -478,8 +478,25 @@ def test_a_clone_begins_with_the_best_checkpoint(client: httpx.Client, name: str
     assert spec["hyperparameters"]["horizon"] == 16
     assert spec["start"] == {"run": name, "checkpoint": "best"}
     assert best is not None
-    bad = {"hyperparameters": {"lr": "x"}, "name": f"{name}-2"}
-    assert "'x'" in refusal(client.post(f"/runs/{name}/clone", json=bad))
+    bad = {"hyperparameters": {"lr": "x"}, "action_space": "y", "name": f"{name}-2"}
+    told = refusal(client.post(f"/runs/{name}/clone", json=bad))
+    assert "'x'" in told
+    assert "'y'" in told
+
+
+def test_a_clone_may_begin_with_another_checkpoint_and_have_other_actions(
+    client: httpx.Client, name: str
+) -> None:
+    queue(client, name)
+    last = wait_for_status(client, name, "finished")["last"]["number"]
+    body = {"checkpoint": last, "action_space": ACTIONS[:2]}
+    clone = client.post(f"/runs/{name}/clone", json=body)
+    assert clone.status_code == 201, clone.text
+    assert clone.json()["spec"]["start"] == {"run": name, "checkpoint": last}
+    assert "each of 2 actions gets the nearest of 3" in clone.json()["warnings"][-1]
+    assert "no checkpoint 99" in refusal(
+        client.post(f"/runs/{name}/clone", json={"checkpoint": 99})
+    )
 
 
 def test_a_start_from_a_run_without_checkpoints_is_refused(client: httpx.Client, name: str) -> None:

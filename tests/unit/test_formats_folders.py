@@ -496,13 +496,16 @@ def test_a_minibatch_that_no_rollout_fills_is_refused() -> None:
 
 def test_a_start_from_another_network_is_refused_with_every_difference() -> None:
     spec = read_run_directory(MODELS / "starter").value
-    check_start(spec, spec)
+    check_start(spec, read_run_directory(MODELS / "continuous").value)  # other actions are mapped
+    changes = {"neural_network": "FAST", "sensor": ("STEREO_CAMERAS",)}
+    other = spec.model_copy(update={"metadata": spec.metadata.model_copy(update=changes)})
     with pytest.raises(InvalidInput) as refused:
-        check_start(spec, read_run_directory(MODELS / "continuous").value)
+        check_start(spec, other)
     assert refused.value.problems == [
-        "start: the action_space_type of run 'continuous' is 'continuous'; accepted: that of this "
-        "run, 'discrete'",
-        "start: the number of actions of run 'continuous' is 2; accepted: that of this run, 5",
+        "start: the neural_network of run 'starter' is 'FAST'; accepted: that of this run, "
+        "'DEEP_CONVOLUTIONAL_NETWORK_SHALLOW'",
+        "start: the sensor of run 'starter' is ['STEREO_CAMERAS']; accepted: that of this run, "
+        "['FRONT_FACING_CAMERA']",
     ]
 
 

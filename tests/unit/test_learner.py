@@ -240,6 +240,42 @@ def test_the_learner_ends_at_its_limit():
     assert learner.limit_reached() == "The run reached its limit of 8 camera steps (max_env_steps)."
 
 
+def test_seconds_are_over_while_the_learner_waits_for_simulators_that_are_gone():
+    now_s = [0.0]
+    learner = learner_with(clock=lambda: now_s[0], limits={"max_seconds": 10})
+    now_s[0] = 100.0  # nobody has asked yet
+    assert learner.limit_reached() is None
+    drive(learner, LightWorld(4), 1)
+    now_s[0] = 109.0
+    assert learner.limit_reached() is None
+    now_s[0] = 110.0
+    told = "The run reached its limit of 10 seconds of learning (max_seconds)."
+    assert learner.limit_reached() == told
+
+
+def test_a_better_evaluation_is_no_plateau():
+    learner = learner_with(limits={"plateau_iterations": 2, "max_seconds": None})
+    drive(learner, LightWorld(4), 50)  # three iterations
+    assert learner.limit_reached() is not None
+    learner.note_better_evaluation()
+    assert learner.limit_reached() is None
+
+
+def test_a_start_from_other_actions_keeps_the_trunk_and_says_what_became_of_the_head(tmp_path):
+    source = learner_with(seed=1)
+    saved = source.save(tmp_path)
+    learner = learner_with(seed=2)
+    metadata = spec_with().metadata
+    other = metadata.model_copy(update={"action_space": metadata.action_space[::-1]})
+    told = learner.adopt_checkpoint(tmp_path / saved.name, other)
+    assert told is not None
+    assert "0 from 1, 1 from 0" in told
+    taken, given = learner.export_weights(), source.export_weights()
+    for name in given:
+        swapped = given[name][..., ::-1] if "policy_fc" in name else given[name]
+        np.testing.assert_allclose(taken[name], swapped, atol=1e-6)
+
+
 def test_the_time_of_an_iteration_is_booked_on_what_it_went_into():
     decisions = drive(learner_with(), LightWorld(4), 17)
     report = decisions[16].ended

@@ -24,9 +24,9 @@ async def read_all(scope: Scope, receive: Receive, send: Send) -> None:
 class Exchange:
     """One request with a body in pieces."""
 
-    def __init__(self, pieces: list[bytes], declared: int | None = None) -> None:
+    def __init__(self, pieces: list[bytes], declared: int | None = None, path: str = "/") -> None:
         headers = [] if declared is None else [(b"content-length", str(declared).encode())]
-        self.scope = {"type": "http", "headers": headers}
+        self.scope = {"type": "http", "path": path, "headers": headers}
         self.left: Iterator[bytes] = iter(pieces)
         self.count = len(pieces)
         self.answer: list[Message] = []
@@ -39,7 +39,9 @@ class Exchange:
         self.answer.append(message)
 
     def run(self) -> tuple[int, bytes]:
-        asyncio.run(BodyLimit(read_all, limit_bytes=10)(self.scope, self.receive, self.send))
+        asyncio.run(
+            BodyLimit(read_all, 10, larger={"/models": 20})(self.scope, self.receive, self.send)
+        )
         body = b"".join(message.get("body", b"") for message in self.answer)
         return self.answer[0]["status"], body
 
@@ -59,3 +61,8 @@ def test_a_body_that_grows_too_large_is_answered_and_thrown_away() -> None:
     exchange = Exchange([b"123456"] * 5)
     assert exchange.run()[0] == 413
     assert exchange.count == 0
+
+
+def test_a_path_may_have_a_larger_limit_of_its_own() -> None:
+    assert Exchange([b"123456"] * 3, path="/models").run() == (200, b"18")
+    assert Exchange([b"x"], declared=21, path="/models").run()[0] == 413

@@ -208,6 +208,7 @@ def test_the_time_left_is_that_to_the_nearest_limit() -> None:
     assert time_left_s(progress, LimitsSpec(max_seconds=50, max_episodes=15)) == 10.0
     assert time_left_s(progress, LimitsSpec(max_seconds=50, max_env_steps=900)) == 0.0
     assert time_left_s(progress, LimitsSpec(max_seconds=None, max_iterations=4)) == 20.0
+    assert time_left_s(progress, LimitsSpec(budget=0.01, price_per_hour=1)) == 16.0
 
 
 def test_a_record_survives_its_table() -> None:

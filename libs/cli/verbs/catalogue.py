@@ -7,9 +7,10 @@ import typer
 
 from libs.cli.client import ApiClient
 from libs.cli.documents import Model
-from libs.cli.output import AsJson, console, show_document, show_table
+from libs.cli.output import AsJson, console, notes, show_document, show_table
 from libs.cli.verbs.runs import connect
-from libs.common.errors import InvalidInput
+from libs.common.deepracer.model_folder import find_model_files
+from libs.common.errors import InvalidInput, NotFound
 
 
 def models(
@@ -31,6 +32,39 @@ def models(
         show_document(model.as_json())
     else:
         _show_one(model)
+
+
+def import_model(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="A model folder of deepracer-for-cloud, the former console or DeepRacer on AWS."
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="Of the run that it becomes.")],
+    track: Annotated[
+        str | None, typer.Option(help="Where it is evaluated; else the one the folder names.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take in a model that was trained elsewhere, as a run to start from and to evaluate."""
+    with connect() as client:
+        run = client.import_model(_model_files(folder), name, track)
+    if as_json:
+        show_document(run.as_json())
+        return
+    for warning in run.warnings:
+        notes.print(warning, soft_wrap=True, markup=False)
+    console.print(f"{run.name}: start.run in a run.yaml goes on from it", soft_wrap=True)
+
+
+def _model_files(folder: Path) -> dict[str, Path]:
+    """The files that are sent, by their paths in the folder."""
+    if not folder.is_dir():
+        raise NotFound(f"{folder} is no folder; a model folder has checkpoints")
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    there = {path.relative_to(folder).as_posix(): path for path in paths}
+    return {path: there[path] for path in find_model_files(there).values()}
 
 
 def _show_all(found: list[Model], as_json: bool) -> None:

@@ -25,6 +25,11 @@ TRACK_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 CheckpointChoice = Literal["best", "last"] | int
 """`best`, `last` or the number of a checkpoint."""
 
+BestBy = Literal["progress", "completion", "reward", "lap_time"]
+"""What tells checkpoints apart that completed as many of their trials."""
+
+SECONDS_IN_HOUR = 3600
+
 EvaluationRules = Literal["clean", "race"]
 """Whether a trial ends where the car leaves the road, or goes on with a penalty, as in races."""
 
@@ -45,6 +50,31 @@ class LimitsSpec(Strict):
     max_iterations: int | None = Field(default=None, ge=1)
     # Ends when this many evaluations in a row completed every trial; 0 = never.
     target_evaluations: int = Field(default=0, ge=0)
+    # Ends when this share of the training episodes was completed in each of the last iterations.
+    target_completion: float | None = Field(default=None, gt=0, le=1)
+    target_iterations: int = Field(default=3, ge=1, le=1000)
+    # Ends when for so many iterations neither training nor evaluations had a better mean progress.
+    plateau_iterations: int | None = Field(default=None, ge=1)
+    # Ends when this is spent, in the currency of the price.
+    budget: float | None = Field(default=None, gt=0)
+    price_per_hour: float | None = Field(default=None, gt=0)  # of learning, wall-clock
+
+    @property
+    def affordable_s(self) -> float | None:
+        """Seconds of learning that the budget pays for; None where there is none."""
+        if self.budget is None or self.price_per_hour is None:
+            return None
+        return self.budget / self.price_per_hour * SECONDS_IN_HOUR
+
+    @model_validator(mode="after")
+    def _price_the_budget(self) -> Self:
+        if (self.budget is None) != (self.price_per_hour is None):
+            problem = (
+                f"got budget {self.budget} with price_per_hour {self.price_per_hour}; accepted: "
+                "both or neither"
+            )
+            raise PydanticCustomError(MANY, "{problems}", {"problems": [problem]})
+        return self
 
 
 class EvaluationSpec(Strict):
@@ -52,6 +82,8 @@ class EvaluationSpec(Strict):
 
     trials: int = Field(default=5, ge=1, le=100)
     during_training: bool = True
+    best_by: BestBy = "progress"  # after the share of completed trials
+    most_share: float = Field(default=0.1, gt=0, le=1)  # of the run's wall-clock, in training
     rules: EvaluationRules = "clean"  # of those asked for; a best checkpoint drives clean laps
 
 

@@ -1,6 +1,5 @@
 """What today's learner takes of all that a run folder can say."""
 
-from libs.common.deepracer.continuous import COMMANDS
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
@@ -49,15 +48,9 @@ def check_start(spec: RunSpec, source: RunSpec) -> None:
 
 
 def _network_of(spec: RunSpec) -> dict[str, object]:
-    """What the shapes of a network's weights depend on."""
+    """What the shapes of the layers depend on that can't be mapped."""
     metadata = spec.metadata
-    space = metadata.action_space
-    return {
-        "neural_network": metadata.neural_network,
-        "sensor": sorted(metadata.sensor),
-        "action_space_type": metadata.action_space_type,
-        "number of actions": len(space) if isinstance(space, tuple) else COMMANDS,
-    }
+    return {"neural_network": metadata.neural_network, "sensor": sorted(metadata.sensor)}
 
 
 def _batch_problems(hyperparameters: Hyperparameters) -> list[str]:

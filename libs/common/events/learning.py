@@ -1,5 +1,6 @@
 """What the learner says: iterations, checkpoints, which of them is the best."""
 
+from libs.common.deepracer.run_spec import BestBy
 from libs.common.events.artifacts import ArtifactEvent
 from libs.common.events.base import Event, Value
 from libs.common.events.values import CheckpointRef, TrialResult
@@ -58,3 +59,4 @@ class BestCheckpointChosen(ArtifactEvent, producer="trainer"):
     checkpoint: CheckpointRef
     trials: tuple[TrialResult, ...]
     metric: float  # mean progress of the trials, in per cent
+    best_by: BestBy = "progress"  # what decided among as many completed trials

@@ -34,6 +34,7 @@ class RunQueued(ArtifactEvent, producer="trainer"):
     spec: RunSpec
     track: TrackRef
     priority: int = 0
+    warnings: tuple[str, ...] = ()  # what was accepted with reservations, or taken otherwise
 
 
 class RunStarted(Event, producer="trainer"):
