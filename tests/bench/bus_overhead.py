@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import stamina.instrumentation
 from rich.console import Console
 from rich.table import Table
 
@@ -116,6 +117,7 @@ async def measure(spec: RunSpec, nats: NatsServer) -> list[tuple[float, float]]:
 
 def main() -> None:
     """Measure and print."""
+    stamina.instrumentation.set_on_retry_hooks([])  # waiting for a server is no news here
     configure_threads()
     spec = read_run_directory(STARTER, name="bench").value
     with tempfile.TemporaryDirectory() as folder:

@@ -10,8 +10,8 @@ import stamina
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import ConnectionClosedError, OutboundBufferLimitError
 from nats.errors import Error as NatsError
-from nats.errors import OutboundBufferLimitError
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import BadRequestError
 
@@ -192,7 +192,8 @@ class Bus:
                 await self._reject(raw.subject, raw.data, str(error))
                 return
             if reply is not None:
-                await raw.respond(join(reply, b""))
+                with suppress(ConnectionClosedError):  # who asked will ask another
+                    await raw.respond(join(reply, b""))
 
         self._subscriptions.append(
             await self._client.subscribe(request_class.subject(run_id), cb=receive)
