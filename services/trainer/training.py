@@ -28,6 +28,7 @@ from libs.common.events import (
 )
 from libs.common.log import get_log
 from libs.common.objects import ObjectStore
+from libs.common.tasks import end
 from services.trainer.architecture import Observations
 from services.trainer.checkpoint_store import CheckpointStore
 from services.trainer.judge import Judge
@@ -58,6 +59,7 @@ class Training:
         self._ending: asyncio.Future[LearnerReport] | None = None
         self._saving: asyncio.Task[CheckpointRef] | None = None
         self._rollouts = 0
+        self._idle = False  # nothing to be done before a simulator asks
         self._log = get_log(run_id=order.run_id, attempt=order.attempt)
 
     def ask_to_stop(self, reason: str) -> None:
@@ -76,9 +78,7 @@ class Training:
                 report = self._ending.result() if self._ending.done() else _failure_of(tasks)
             finally:
                 self._lockstep.stop()
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end(*tasks)
             await self._save_last(report)
             return self._with_last_good(report)
 
@@ -141,7 +141,9 @@ class Training:
 
     async def _train(self) -> None:
         while True:
+            self._idle = True
             turn = await self._lockstep.turn()
+            self._idle = False
             if turn.anew:
                 await self._begin_anew(turn)
             decision = await self._in_thread(self._learner.act, self._seen(turn), turn.steps)
@@ -213,7 +215,8 @@ class Training:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(1.0)
-            if (reason := self._learner.limit_reached()) is not None:
+            # Not in the middle of a step: what that came to is still to be told.
+            if self._idle and (reason := self._learner.limit_reached()) is not None:
                 self._end("finished", reason)
             last_s = self._lockstep.last_request_s
             if last_s is not None and self._bus.connected and loop.time() - last_s > SILENCE_S:
