@@ -17,6 +17,7 @@ from libs.common.bus import Bus
 from libs.common.config import load
 from libs.common.errors import PlatformError
 from libs.common.objects import ObjectStore
+from libs.common.tasks import end
 from services.trainer.config import TrainerSettings
 from services.trainer.order import LearnerOrder, LearnerReport
 
@@ -59,8 +60,7 @@ async def _train(
         training = Training(order, learner, bus, objects)
         listening = asyncio.create_task(_listen(training.ask_to_stop))
         report = await training.run()
-        for task in (listening, publishing):
-            task.cancel()
+        await end(listening, publishing)
         while (line := lines.next_nowait()) is not None:
             await bus.publish(line)
     await bus.drain(2.0)
