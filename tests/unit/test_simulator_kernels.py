@@ -1,7 +1,5 @@
 """The compiled kernels equal their own source run as plain Python, to the bit."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
@@ -24,6 +22,7 @@ from services.simulator.varied_views import disturb_images, render_varied
 from services.simulator.vehicle import drive_cars
 from services.simulator.views import Look
 from services.simulator.warm_up import LATER, warm_up
+from tests.kernel_twins import record
 
 WORLD = WorldSpec(look="championship")
 RANGES = RandomisationSpec(blur=(0.5, 1), textures=("wood", "plain"), camera_yaw_rad=(0, 0.1))
@@ -78,19 +77,9 @@ np.savez(sys.argv[1], **record)
 """
 
 
-def record(path: Path, how: str) -> dict[str, np.ndarray]:
-    """Drive in a process of its own, compiled or plain, and read what it recorded."""
-    environment = {"NUMBA_DISABLE_JIT": "1"} if how == "plain" else {}
-    command = [sys.executable, "-c", SCRIPT, str(path), how]
-    root = Path(__file__).parents[2]
-    subprocess.run(command, check=True, env=environment, cwd=root, timeout=120)
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
 def test_compiled_kernels_equal_plain_python(tmp_path: Path) -> None:
-    compiled = record(tmp_path / "compiled.npz", "compiled")
-    plain = record(tmp_path / "plain.npz", "plain")
+    compiled = record(SCRIPT, tmp_path / "compiled.npz", "compiled")
+    plain = record(SCRIPT, tmp_path / "plain.npz", "plain")
     assert compiled.keys() == plain.keys()
     for name, values in compiled.items():
         assert np.array_equal(values, plain[name]), name

@@ -1,10 +1,10 @@
 """Compiled pictures and scans equal their own source run as plain Python, to the bit."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+
+from tests.kernel_twins import record
 
 SCRIPT = """
 import sys
@@ -55,19 +55,9 @@ np.savez(sys.argv[1], pictures=pictures, ranges_m=ranges_m)
 """
 
 
-def record(path: Path, how: str) -> dict[str, np.ndarray]:
-    """Look around in a process of its own, compiled or plain, and read what it saw."""
-    environment = {"NUMBA_DISABLE_JIT": "1"} if how == "plain" else {}
-    command = [sys.executable, "-c", SCRIPT, str(path), how]
-    root = Path(__file__).parents[2]
-    subprocess.run(command, check=True, env=environment, cwd=root, timeout=120)
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
 def test_compiled_pictures_and_scans_equal_plain_python(tmp_path: Path) -> None:
-    compiled = record(tmp_path / "compiled.npz", "compiled")
-    plain = record(tmp_path / "plain.npz", "plain")
+    compiled = record(SCRIPT, tmp_path / "compiled.npz", "compiled")
+    plain = record(SCRIPT, tmp_path / "plain.npz", "plain")
     for name, values in compiled.items():
         assert np.array_equal(values, plain[name]), name
     assert all(picture.std() > 20 for picture in compiled["pictures"].reshape(8, -1))
