@@ -1,6 +1,7 @@
 """The simulator: takes rollouts and evaluations from the work queue and drives them."""
 
 import asyncio
+import gc
 import io
 import tempfile
 from pathlib import Path
@@ -78,6 +79,7 @@ class Simulator(Service[SimulatorSettings]):
         """Compile the rest of the kernels, so that no rollout stands still for it later."""
         for warm_up_more in LATER:
             await asyncio.to_thread(warm_up_more)
+            gc.freeze()  # as after `start`
 
     def detail(self) -> dict[str, Any]:
         return {"driving": sorted(self._driving)}
