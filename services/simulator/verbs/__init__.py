@@ -14,4 +14,4 @@ def sim() -> None:
     """The simulator alone, without the stack."""
 
 
-from services.simulator.verbs import bench, drive, replay, still  # noqa: E402, F401 - they register themselves on `app`
+from services.simulator.verbs import bench, best_time, drive, replay, still  # noqa: E402, F401 - they register themselves on `app`
