@@ -104,7 +104,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"term_cond_avg_score": "inf"}, "term_cond_avg_score: got 'inf'; accepted: a number"),
     ({"batchsize": 64}, "unknown key 'batchsize'; did you mean 'batch_size'?"),
     ({"xyz": 64}, "unknown key 'xyz'; accepted: batch_size, "),
-    ({"preset": "fast"}, "preset: got 'fast'; accepted: 'deepracer' or 'sprint'"),
+    ({"preset": "fast"}, "preset: got 'fast'; accepted: 'deepracer' or 'sprint' or 'race'"),
     ({"preset": ["sprint"]}, "preset: got ['sprint']; accepted"),
     (
         {"horizon": 16, "num_episodes_between_training": 20},

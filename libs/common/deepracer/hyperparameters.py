@@ -3,7 +3,7 @@
 
 Where each acts is told in `docs/training.md`. Two ways to collect experience exist, and they
 exclude each other: by episodes, as DeepRacer does (`num_episodes_between_training`), and by a
-fixed horizon of steps for each car (`horizon`), as the `sprint` preset does.
+fixed horizon of steps for each car (`horizon`), as the presets `sprint` and `race` do.
 """
 
 from collections.abc import Mapping
@@ -36,6 +36,22 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_grad_norm": 1.0,
         "reward_scale": 0.1,
         "policy_averaging": 0.85,
+    },
+    # The fastest laps in an hour: many cars all round the track, sight of what a bend costs.
+    "race": {
+        "batch_size": 128,
+        "num_epochs": 2,
+        "lr": 5e-4,
+        "discount_factor": 0.98,
+        "beta_entropy": 0.005,
+        "cars": 48,
+        "horizon": 32,
+        "updates_per_iteration": 4,
+        "gae_lambda": 0.95,
+        "clip_coef": 0.2,
+        "max_grad_norm": 1.0,
+        "reward_scale": 0.1,
+        "policy_averaging": 0.9,
     },
 }
 """What `"preset"` stands for: the defaults of the keys that are not given."""
