@@ -43,7 +43,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_epochs": 2,
         "lr": 5e-4,
         "discount_factor": 0.98,
-        "beta_entropy": 0.005,
+        "beta_entropy": 0.002,
         "cars": 48,
         "horizon": 32,
         "updates_per_iteration": 4,
