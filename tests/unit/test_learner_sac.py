@@ -41,6 +41,7 @@ TINY = SacBlueprint("FAST", {LIDAR: (6,)}, 2, continuous=True)
 SHALLOW = SacBlueprint(
     "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW", sensor_shapes((CAMERA,), 44, 48), 2, continuous=True
 )
+MIXED = SacBlueprint("FAST", sensor_shapes(("STEREO_CAMERAS", LIDAR), 44, 48), 2, continuous=True)
 SETTINGS = {
     "cars": 8,
     "horizon": 8,
@@ -269,8 +270,8 @@ def test_a_checkpoint_of_clipped_ppo_is_refused(tmp_path):
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_comes_back_as_the_live_policy(kind, tmp_path):
-    weights = lively(SHALLOW).export_weights()
-    (export,) = export_policy(weights, SHALLOW, NAME, tmp_path, [kind])
+    weights = lively(MIXED).export_weights()
+    (export,) = export_policy(weights, MIXED, NAME, tmp_path, [kind])
     assert export.difference <= (1e-3 if kind == "openvino-fp16" else 1e-5)
 
 
@@ -409,7 +410,8 @@ def test_another_run_begins_with_all_weights_even_if_the_ranges_are_others(tmp_p
     narrow = SPACE.model_copy(update={"speed": ContinuousRange(low=0.5, high=1.0)})
     learner = learner_with(seed=2, space=narrow)
     told = learner.adopt_checkpoint(tmp_path / saved.name, source._spec.metadata)
-    assert told == "all layers are taken; an action is the same share of the new ranges as of the old"
+    assert told is not None
+    assert "an action is the same share of the new ranges" in told
     taken, given = learner.export_weights(), source.export_weights()
     assert all(np.allclose(taken[name], given[name], atol=1e-6) for name in given)
 
