@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from libs.common.deepracer.hyperparameters import Hyperparameters
+from libs.common.deepracer.hyperparameters import Hyperparameters, fit_preset
 from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.randomisation_spec import RandomisationSpec
 from libs.common.deepracer.run_spec import RaceSpec, RunSpec
@@ -118,8 +118,8 @@ class Attempt:
         self._race = course.start(range(spec.seed * 1000, spec.seed * 1000 + self._hyper.cars))
         self.outcome.compile_s = time.perf_counter() - began
 
-    def run(self, max_seconds: float) -> Outcome:
-        """Learn until the policy laps reliably or time is up."""
+    def run(self, max_seconds: float, max_env_steps: int) -> Outcome:
+        """Learn until the policy laps reliably, or time or steps are up."""
         outcome, began, processor = self.outcome, time.perf_counter(), time.process_time()
         for ended in self._iterations():
             outcome.env_steps, outcome.updates = ended.env_steps, self._learner.state.updates
@@ -134,6 +134,8 @@ class Attempt:
             if trials:
                 outcome.add_evaluation(trials)
             if "twice" in outcome.milestones or outcome.seconds > max_seconds:
+                break
+            if outcome.env_steps >= max_env_steps:
                 break
         self._drive_unseen()
         outcome.spent_s = {key: round(value, 3) for key, value in self._watch.spent_s.items()}
@@ -202,7 +204,8 @@ def describe_runs(arguments: argparse.Namespace) -> Iterator[RunSpec]:
         {**actions, "neural_network": arguments.network, "version": arguments.version}
     )
     changes = dict(setting.split("=", 1) for setting in arguments.settings)
-    hyperparameters = Hyperparameters.model_validate({"preset": arguments.preset, **changes})
+    given = {"preset": arguments.preset, **changes}
+    hyperparameters = Hyperparameters.model_validate(fit_preset(given, arguments.network))
     for track in arguments.track:
         for direction in WAYS.get(arguments.directions, (arguments.directions,)):
             for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
@@ -276,6 +279,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--version", default="5", help="of the metadata: 4 answers as in 2022")
     parser.add_argument("--randomise", default="{}", help="ranges in JSON, or 'usual'")
     parser.add_argument("--max-seconds", type=float, default=120)
+    parser.add_argument("--max-env-steps", type=int, default=2**31)
     parser.add_argument("--max-steps", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2, help="of TensorFlow")
     parser.add_argument("--set", dest="settings", action="append", default=[])
@@ -291,7 +295,7 @@ def main() -> None:
     outcomes: list[Outcome] = []
     for spec in describe_runs(arguments):
         course = Course(choose_track(files[spec.track]), spec)
-        outcomes.append(Attempt(course).run(arguments.max_seconds))
+        outcomes.append(Attempt(course).run(arguments.max_seconds, arguments.max_env_steps))
         console.print(report(outcomes[-1:]))
         if arguments.json:
             settings = {key: str(value) for key, value in vars(arguments).items()}
