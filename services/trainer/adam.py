@@ -9,34 +9,55 @@ from typing import Any
 
 import tensorflow as tf
 
-from services.trainer.ppo import ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-5
 
 
 class Adam:
-    """The moments of some variables; `descend` is for compiled functions."""
+    """
+    The moments of some variables; `descend` is for compiled functions.
+
+    `rate` may be assigned between steps.
+    """
 
     def __init__(self, variables: Sequence[Any], learning_rate: float) -> None:
-        self.variables, self._learning_rate = list(variables), learning_rate
-        self._moments = [tf.Variable(tf.zeros_like(variable)) for variable in self.variables]
-        self._squares = [tf.Variable(tf.zeros_like(variable)) for variable in self.variables]
-        self._powers = [tf.Variable(1.0), tf.Variable(1.0)]  # of both betas
+        self.variables, self.rate = list(variables), tf.Variable(learning_rate, dtype=tf.float32)
+        self.moments = [tf.Variable(tf.zeros_like(variable)) for variable in self.variables]
+        self.squares = [tf.Variable(tf.zeros_like(variable)) for variable in self.variables]
+        self.powers = [tf.Variable(1.0), tf.Variable(1.0)]  # of both betas
 
     def descend(self, gradients: Sequence[Any]) -> None:
         """One step."""
-        for power, beta in zip(self._powers, (ADAM_BETA_1, ADAM_BETA_2), strict=True):
+        for power, beta in zip(self.powers, (BETA_1, BETA_2), strict=True):
             power.assign(power * beta)
         for variable, moment, square, gradient in zip(
-            self.variables, self._moments, self._squares, gradients, strict=True
+            self.variables, self.moments, self.squares, gradients, strict=True
         ):
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,
                 m=moment.handle,
                 v=square.handle,
-                beta1_power=self._powers[0],
-                beta2_power=self._powers[1],
-                lr=self._learning_rate,
-                beta1=ADAM_BETA_1,
-                beta2=ADAM_BETA_2,
-                epsilon=ADAM_EPSILON,
+                beta1_power=self.powers[0],
+                beta2_power=self.powers[1],
+                lr=self.rate,
+                beta1=BETA_1,
+                beta2=BETA_2,
+                epsilon=EPSILON,
                 grad=gradient,
             )
+
+
+def clip_to_norm(gradients: Sequence[Any], most: float | None) -> tuple[Sequence[Any], Any]:
+    """
+    Gradients of at most this norm all together, and the norm that they had.
+
+    Those that are small enough are left alone: to multiply them by 1 costs 3 % of an update.
+    """
+    norm = tf.linalg.global_norm(gradients)
+    if most is None:
+        return gradients, norm
+    clipped = tf.cond(
+        norm > most,
+        lambda: [gradient * (most / norm) for gradient in gradients],
+        lambda: list(gradients),
+    )
+    return clipped, norm

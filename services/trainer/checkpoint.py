@@ -24,9 +24,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput
+from services.trainer import adam
 from services.trainer.architecture import Blueprint, Weights
 from services.trainer.network import check_weights
-from services.trainer.ppo import ADAM_BETA_1, ADAM_BETA_2
 from services.trainer.variable_names import find_variables
 
 Variables = dict[str, NDArray[Any]]
@@ -102,8 +102,8 @@ def _optimiser_variables(variables: Variables) -> Variables:
             continue
         scope = match[1]
         added[f"{scope}/global_step"] = np.zeros((), np.int64)
-        added[f"{scope}/beta1_power"] = np.full((), ADAM_BETA_1, np.float32)
-        added[f"{scope}/beta2_power"] = np.full((), ADAM_BETA_2, np.float32)
+        added[f"{scope}/beta1_power"] = np.full((), adam.BETA_1, np.float32)
+        added[f"{scope}/beta2_power"] = np.full((), adam.BETA_2, np.float32)
         for slot in ("Adam", "Adam_1"):
             added[f"{scope}/{name}/{slot}"] = np.zeros_like(array)
     return added

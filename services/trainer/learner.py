@@ -307,7 +307,7 @@ class Learner:
 
     def _learn(self) -> IterationEnded | None:
         """One update, and the end of the iteration if it was its last."""
-        report = self._algorithm.learn(self._rng)
+        report = self._algorithm.learn(self._rng, self._state.env_steps)
         if report is None:
             return None
         self._meter.note_update(report)
