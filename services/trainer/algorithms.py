@@ -16,9 +16,10 @@ from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
 from services.trainer.architecture import Blueprint, Observations, SacBlueprint
 from services.trainer.exploration import SquashedNoise, exploration_of
+from services.trainer.memory import Memory
 from services.trainer.network import ActorCritic
-from services.trainer.precision import check_bfloat16
 from services.trainer.ppo import Ppo, UpdateReport
+from services.trainer.precision import check_bfloat16
 from services.trainer.replay import Replay
 from services.trainer.rollout import Rollout, StepEnd
 from services.trainer.sac import Sac
@@ -67,6 +68,12 @@ class Algorithm(Protocol):
 
     def exported_policy(self, observations: Observations) -> NDArray[np.float32]:
         """What the exported policy tells for observations (n, *shape)."""
+
+    def memory(self) -> Memory:
+        """A copy of all that learning goes on from, but for what the cars went through."""
+
+    def recall(self, memory: Memory) -> None:
+        """Take over a memory of the same network; see `check_memory`."""
 
 
 def algorithm_of(spec: RunSpec, blueprint: Blueprint) -> Algorithm:
@@ -144,6 +151,15 @@ class OnPolicy:
         """Probabilities or means."""
         return self.network.distribution.greedy(self._ppo.exported_policy(observations))
 
+    def memory(self) -> Memory:
+        """Network and optimiser."""
+        return {**self.network.memory(), **self._ppo.adam.memory()}
+
+    def recall(self, memory: Memory) -> None:
+        """Network and optimiser."""
+        self.network.recall(memory)
+        self._ppo.adam.recall(memory)
+
 
 class OffPolicy:
     """SAC: learns from steps of a replay, as many minibatches as there were new steps."""
@@ -214,6 +230,15 @@ class OffPolicy:
     def exported_policy(self, observations: Observations) -> NDArray[np.float32]:
         """Actions of the means."""
         return self.network.distribution.greedy(self._sac.exported_policy(observations))
+
+    def memory(self) -> Memory:
+        """Network and optimiser."""
+        return {**self.network.memory(), **self._sac.adam.memory()}
+
+    def recall(self, memory: Memory) -> None:
+        """Network and optimiser."""
+        self.network.recall(memory)
+        self._sac.adam.recall(memory)
 
 
 def _rollout_rows(hyper: Hyperparameters, most_steps: int) -> int:

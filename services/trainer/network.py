@@ -25,6 +25,7 @@ from services.trainer.architecture import (
     Weights,
 )
 from services.trainer.distributions import STD_EPSILON, distribution_of
+from services.trainer.memory import Memory
 
 BYTE_SCALE = 255.0
 PIXEL_MEAN, PIXEL_SPREAD = 110.0, 60.0
@@ -194,6 +195,26 @@ class ActorCritic:
     def _gains(self) -> dict[str, float]:
         """Of the kernels that are not followed by a ReLU: 1 for the value, 0.01 for the policy."""
         return {VALUE_HEAD: 1.0, self.blueprint.policy_head: 0.01}
+
+    def memory(self) -> Memory:
+        """A copy of all weights as they are while it learns, and of those that are exported."""
+        return {
+            **{name: variable.numpy() for name, variable in self._remembered().items()},
+            "averaged_updates": np.asarray(self._averaged_updates, np.int64),
+        }
+
+    def recall(self, memory: Memory) -> None:
+        """Take over what another one had; names and shapes are its own."""
+        for name, variable in self._remembered().items():
+            variable.assign(memory[name])
+        self._averaged_updates = int(memory["averaged_updates"])
+
+    def _remembered(self) -> dict[str, Any]:
+        apart = {n: each for n, each in self._exported.items() if each is not self.variables[n]}
+        return {
+            **{f"weights/{name}": each for name, each in self.variables.items()},
+            **{f"exported/{name}": each for name, each in apart.items()},
+        }
 
     def _average_by(self, share: Any) -> None:
         for name, exported in self._exported.items():

@@ -90,7 +90,7 @@ class Ppo:
     def __init__(self, network: ActorCritic, hyperparameters: Hyperparameters) -> None:
         self._network = network
         self._hyper = hyperparameters
-        self.adam = Adam(list(network.variables.values()), hyperparameters.lr)
+        self.adam = Adam(network.variables, hyperparameters.lr)
         self._beta_entropy = tf.Variable(hyperparameters.beta_entropy, dtype=tf.float32)
         seen, numbers = _signature(network.blueprint), tf.TensorSpec((None,), tf.float32)
         self._distribution = network.distribution

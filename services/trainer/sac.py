@@ -38,7 +38,8 @@ class Sac:
     def __init__(self, network: SacNetwork, hyperparameters: Hyperparameters) -> None:
         self._network, self._hyper = network, hyperparameters
         learned = [*network.policy_variables, *network.critic_variables]
-        self._adam = Adam(learned, hyperparameters.lr)
+        names = {id(variable): name for name, variable in network.variables.items()}
+        self.adam = Adam({names[id(each)]: each for each in learned}, hyperparameters.lr)
         self._distribution = network.distribution
         seen, numbers = _signature(network.blueprint), tf.TensorSpec((None,), tf.float32)
         actions = tf.TensorSpec((None, *self._distribution.action_shape), tf.float32)
@@ -79,7 +80,7 @@ class Sac:
             Diverged: a loss or gradient is not finite.
         """
         rate = self._hyper.lr if learning_rate is None else learning_rate
-        self._adam.rate.assign(rate)
+        self.adam.rate.assign(rate)
         probe = replay.sample(self._hyper.batch_size, rng).observations
         before = self.policy(probe)
         metrics = np.array(
@@ -143,7 +144,7 @@ class Sac:
             *tape.gradient(critic_loss, network.critic_variables),
         ]
         gradients, norm = clip_to_norm(gradients, self._hyper.max_grad_norm)
-        self._adam.descend(gradients)
+        self.adam.descend(gradients)
         network.follow(self._hyper.tau)
         variances = [tf.math.reduce_variance(each) for each in (q_errors[0], q_targets)]
         entropy = -tf.reduce_mean(log_probs)

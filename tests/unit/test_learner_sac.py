@@ -409,7 +409,9 @@ def test_another_run_begins_with_all_weights_even_if_the_ranges_are_others(tmp_p
     narrow = SPACE.model_copy(update={"speed": ContinuousRange(low=0.5, high=1.0)})
     learner = learner_with(seed=2, space=narrow)
     told = learner.adopt_checkpoint(tmp_path / saved.name, source._spec.metadata)
-    assert told == "all layers are taken; an action is the same share of the new ranges as of the old"
+    assert (
+        told == "all layers are taken; an action is the same share of the new ranges as of the old"
+    )
     taken, given = learner.export_weights(), source.export_weights()
     assert all(np.allclose(taken[name], given[name], atol=1e-6) for name in given)
 

@@ -48,7 +48,7 @@ CONSOLE_RANGES: dict[str, tuple[float, float]] = {
 }
 """What DeepRacer itself accepts where we accept more (reference 1.2)."""
 
-NO_EFFECT = ("lr_decay_rate", "lr_decay_steps", "tensorboard", "dump_mp4", "dump_gifs")
+NO_EFFECT = ("lr_decay_rate", "lr_decay_steps", "dump_mp4", "dump_gifs")
 """Keys of 2019 that are taken and have no effect."""
 
 
@@ -86,6 +86,7 @@ class Hyperparameters(Strict):
     lr_decay: float = Field(default=1.0, gt=0, le=1)  # the share of it that is left in the end
     entropy_decay: float = Field(default=1.0, ge=0, le=1)
     precision: Literal["fp32", "bfloat16"] = "fp32"
+    tensorboard: bool = False  # event files beside the checkpoints
     # ours, for SAC
     replay_size: int = Field(default=20_000, ge=1, le=1_000_000)  # steps of all cars
     replay_ratio: float = Field(default=1.0, gt=0, le=64)  # minibatches for each of them
