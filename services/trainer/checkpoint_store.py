@@ -18,6 +18,7 @@ from libs.common.events import (
 )
 from libs.common.objects import ObjectStore, split_uri
 from services.trainer.learner import SavedCheckpoint
+from services.trainer.memory import memory_path
 from services.trainer.order import LearnerOrder
 
 KEPT = 4
@@ -107,11 +108,15 @@ class CheckpointStore:
                 self._entries["best_checkpoint"] = _entry(event.checkpoint, event.metric)
         return trials
 
-    async def fetch(self, checkpoint: CheckpointRef, folder: Path) -> str:
+    async def fetch(
+        self, checkpoint: CheckpointRef, folder: Path, *, with_memory: bool = True
+    ) -> str:
         """Bring a checkpoint's files into a folder; returns its name."""
         for reference in checkpoint.files:
-            data = await self._objects.get(reference)
             path = folder / Path(split_uri(reference.uri)[1]).name
+            if path == memory_path(folder, checkpoint.number) and not with_memory:
+                continue
+            data = await self._objects.get(reference)
             await asyncio.to_thread(path.write_bytes, data)
         return checkpoint.name
 

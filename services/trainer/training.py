@@ -98,7 +98,7 @@ class Training:
             await self._in_thread(self._learner.restore, folder, name)
             self._log.info("resumed", checkpoint=name)
         elif order.start is not None:
-            name = await self._store.fetch(order.start, folder)
+            name = await self._store.fetch(order.start, folder, with_memory=False)
             source = order.start_metadata
             taken = await self._in_thread(self._learner.adopt_checkpoint, folder / name, source)
             self._log.info("started from another run", checkpoint=name, taken=taken or "all")

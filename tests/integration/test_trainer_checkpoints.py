@@ -94,3 +94,7 @@ async def test_a_checkpoint_comes_back_with_the_learners_memory(
     assert await store.fetch(kept, folder) == "3_Step-3.ckpt"
     assert (folder / "memory_3.npz").read_text() == "memory_3.npz"
     assert (folder / "state_3.json").read_text() == "state_3.json"
+    another = tmp_path / "for a start"
+    another.mkdir()
+    await store.fetch(kept, another, with_memory=False)
+    assert not (another / "memory_3.npz").exists()
