@@ -229,9 +229,8 @@ class SacBlueprint(Blueprint):
 
     def policy_layers(self) -> list[Layer]:
         """The head's hidden layer."""
-        return [
-            Layer("sac_policy_head_0/dense", (self.trunk.middleware[-1], self.trunk.head_units))
-        ]
+        kernel = (self.trunk.middleware[-1], self.trunk.head_units)
+        return [Layer("sac_policy_head_0/dense", kernel)]
 
     def q_layers(self, number: int) -> list[Layer]:
         """The layers of action value 1 or 2 above the shared embedders, the last one linear."""

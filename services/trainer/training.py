@@ -12,8 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from libs.common.bus import Bus
 from libs.common.errors import PlatformError, Unavailable
 from libs.common.events import (
@@ -28,8 +26,8 @@ from libs.common.events import (
 )
 from libs.common.log import get_log
 from libs.common.objects import ObjectStore
+from libs.common.observations import sensors_of
 from libs.common.tasks import end
-from services.trainer.architecture import Observations
 from services.trainer.board import Board
 from services.trainer.checkpoint_store import CheckpointStore
 from services.trainer.judge import Judge
@@ -54,7 +52,7 @@ class Training:
         self, order: LearnerOrder, learner: Learner, bus: Bus, objects: ObjectStore
     ) -> None:
         self._order, self._learner, self._bus = order, learner, bus
-        self._lockstep = Lockstep(order.run_id)
+        self._lockstep = Lockstep(order.run_id, sensors_of(order.spec.metadata))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="learner")
         self._folder = tempfile.TemporaryDirectory(prefix="slipstream-")
         asked = order.spec.hyperparameters.tensorboard
@@ -153,7 +151,7 @@ class Training:
             self._idle = False
             if turn.anew:
                 await self._begin_anew(turn)
-            decision = await self._in_thread(self._learner.act, self._seen(turn), turn.steps)
+            decision = await self._in_thread(self._learner.act, turn.observations, turn.steps)
             self._lockstep.reply(
                 turn, decision.actions, decision.episodes, decision.iteration, decision.commands
             )
@@ -162,11 +160,6 @@ class Training:
             if (reason := self._learner.limit_reached()) is not None:
                 self._end("finished", reason)
                 return
-
-    def _seen(self, turn: Turn) -> Observations:
-        """What the cars' sensors tell: the bus carries the image of one grey camera."""
-        (camera,) = self._order.spec.metadata.sensor
-        return {camera: turn.observations[..., np.newaxis]}
 
     async def _begin_anew(self, turn: Turn) -> None:
         """A simulator began anew: what it told the bus last may be news to the learner."""

@@ -3,6 +3,10 @@
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
+from libs.common.observations import bytes_a_car
+
+MOST_OBSERVATION_BYTES = 8_000_000
+"""Of all cars of one simulator in one step: a bus of the stack takes messages of up to 8 MB."""
 
 
 def check_supported(spec: RunSpec) -> None:
@@ -13,12 +17,7 @@ def check_supported(spec: RunSpec) -> None:
         InvalidInput: each thing that is not supported yet, with what is.
     """
     problems = []
-    sensors = spec.metadata.sensor
-    if sensors != ("FRONT_FACING_CAMERA",):  # the networks take all, the bus carries one camera
-        problems.append(
-            f"model_metadata.json: sensor: got {list(sensors)}; accepted by the learner: "
-            "['FRONT_FACING_CAMERA'], the simulator drives with the others already"
-        )
+    problems += _size_problems(spec)
     if spec.metadata.training_algorithm == "sac":
         problems += _replay_problems(spec.hyperparameters)
     else:
@@ -53,6 +52,22 @@ def _network_of(spec: RunSpec) -> dict[str, object]:
         "neural_network": metadata.neural_network,
         "sensor": sorted(metadata.sensor),
     }
+
+
+def _size_problems(spec: RunSpec) -> list[str]:
+    """One simulator sends what all its cars observe in one message."""
+    together, cars = spec.race.cars_in_arena, spec.hyperparameters.cars
+    arenas = cars // together
+    most_cars = -(-arenas // min(spec.simulators, arenas)) * together
+    each = bytes_a_car(spec.metadata)
+    if most_cars * each <= MOST_OBSERVATION_BYTES:
+        return []
+    return [
+        f"hyperparameters.json: cars: got {cars} on {spec.simulators} simulator(s) with sensors "
+        f"{list(spec.metadata.sensor)}, {most_cars * each} bytes in a step of one; accepted: up to "
+        f"{MOST_OBSERVATION_BYTES}, which are {MOST_OBSERVATION_BYTES // each} cars for each of "
+        "run.yaml's simulators"
+    ]
 
 
 def _batch_problems(hyperparameters: Hyperparameters) -> list[str]:
