@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from libs.common.events import SensorArray
 from tests.bench.peers import learning
 from tests.bench.peers.turns import serve
 
@@ -26,9 +27,11 @@ def with_openvino(folder: Path) -> tuple[str, Infer]:
 
     from services.simulator.policy import ExportedPolicy
 
-    policy = ExportedPolicy(folder / "model_0.pb", THREADS)
+    shape = (learning.HEIGHT_PX, learning.WIDTH_PX, 1)
+    sensor = SensorArray(name=learning.CAMERA, shape=shape, dtype="uint8")
+    policy = ExportedPolicy(folder / "model_0.pb", [sensor], THREADS)
     version = openvino.__version__.partition("-")[0]
-    return f"OpenVINO {version}", lambda pictures: policy.probabilities(pictures[..., 0])
+    return f"OpenVINO {version}", lambda pictures: policy.probabilities({learning.CAMERA: pictures})
 
 
 def with_onnxruntime(folder: Path) -> tuple[str, Infer]:
