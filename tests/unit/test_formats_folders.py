@@ -518,6 +518,7 @@ def test_the_learner_takes_sac_with_continuous_actions() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"precision": "bfloat16"}, "precision: got 'bfloat16' with SAC; accepted: 'fp32'"),
         ({"replay_size": 32}, "replay_size: got 32; accepted: at least batch_size, 64"),
         ({"replay_size": 100, "cars": 128}, "replay_size: got 100; accepted: at least cars, 128"),
         (
