@@ -36,7 +36,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_grad_norm": 1.0,
         "reward_scale": 0.1,
         "policy_averaging": 0.85,
-        "sac_alpha": 0.005,
+        "sac_alpha": 0.002,
         "replay_ratio": 0.5,
         "warm_up_steps": 512,
         "tau": 0.05,
