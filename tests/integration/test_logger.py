@@ -22,7 +22,7 @@ from libs.common.events import EpisodeEnded, Event, LogArchived, LogWritten, Run
 from libs.common.journal import journal_path, read_entries, read_events
 from libs.common.objects import ObjectStore
 from tests.conftest import Connect
-from tests.driven import episode, evaluation_ended, iteration_ended, run_ended
+from tests.driven import episode, evaluation_ended, run_ended, run_queued
 from tests.servers import NatsServer, S3Server
 from tests.service_process import ServiceProcess
 
@@ -199,10 +199,9 @@ async def a_driven_run(
     driven = [episode(number, iteration=number // 4) for number in range(10)]
     trials = [episode(n, phase="evaluation", rollout_id="r1-e1", steps=30) for n in range(3)]
     with logger:
+        await trainer.publish(run_queued())
         await publish(simulator, driven[:4])
-        await trainer.publish(iteration_ended(0, driven[:4]))
         await publish(simulator, [*trials, evaluation_ended(trials), *driven[4:8]])
-        await trainer.publish(iteration_ended(1, driven[4:8]))
         await publish(simulator, driven[8:])
         await trainer.publish(run_ended())
         yield [*driven[:4], *trials, *driven[4:]]
@@ -219,8 +218,8 @@ async def test_files_in_deepracers_layout_are_made_of_the_same_episodes(
     trials = [one for one in driven if one.phase == "evaluation"]
     expected = {
         layout.training_metrics("r1"): encode(training_metrics(driven)),
-        layout.evaluation_metrics("r1", "r1-e1"): encode(evaluation_metrics(trials)),
-        layout.evaluation_simtrace("r1", "r1-e1"): simtrace_csv(
+        layout.evaluation_metrics("r1", "20260101120000"): encode(evaluation_metrics(trials)),
+        layout.evaluation_simtrace("r1", "20260101120000"): simtrace_csv(
             trials, start_times_s(trials)
         ).encode(),
     }
@@ -259,14 +258,13 @@ async def test_a_restarted_logger_makes_what_is_missing_and_nothing_twice(
     path, driven = journal_of(tmp_path), [episode(n, iteration=n // 4) for n in range(8)]
     first, second = (layout.training_simtrace("r1", number) for number in range(2))
     with logger:
+        await trainer.publish(run_queued())
         await publish(simulator, driven[:4])
-        await trainer.publish(iteration_ended(0, driven[:4]))
         await wait_for_archived(path, first, layout.training_metrics("r1"))
         await publish(simulator, driven[4:6])
         await wait_for_ids(path, [driven[5].id])
         logger.kill()
         await publish(simulator, driven[6:])
-        await trainer.publish(iteration_ended(1, driven[4:]))
         await trainer.publish(run_ended())
         logger.start()
         await wait_for_archived(path, second, "r1.jsonl")
@@ -301,8 +299,8 @@ async def test_the_journal_waits_for_no_file_while_the_store_is_away(
     try:
         with ServiceProcess("logger", nats_server, store, tmp_path, bucket="away") as logger:
             store.kill()
+            await trainer.publish(run_queued())
             await publish(simulator, driven)
-            await trainer.publish(iteration_ended(0, driven))
             await trainer.publish(run_ended())
             await wait_for_ids(journal_of(tmp_path), [run_ended().id])
             logger.wait_until_ready()

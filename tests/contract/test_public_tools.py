@@ -1,0 +1,133 @@
+"""The files of a run as the community's own reader takes them: `deepracer-utils`, unmodified."""
+
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from deepracer.logs import (
+    AnalysisUtils,
+    DeepRacerLog,
+    EvaluationUtils,
+    LogFolderType,
+    SimulationLogsIO,
+    TrainingMetrics,
+)
+from deepracer.tracks import TrackIO
+
+from libs.common.deepracer import layout
+from libs.common.deepracer.simtrace import TRACE_FIELDS, simtrace_log_lines
+from libs.common.events import EpisodeEnded
+from libs.common.journal import Journals, Line, journal_path
+from libs.common.tracks import load_built_in
+from services.logger.run_log import RunLog
+from tests.driven import episode, evaluation_ended, run_ended, run_queued
+
+BETWEEN_TRAINING, ITERATIONS = 6, 4
+STAMP = "20260101120000"
+ENDS = (3, 0, 1, 5, 2, 4)
+"""Cars side by side end their episodes in another order than they began them."""
+
+
+def driven(workers: int) -> list[EpisodeEnded]:
+    """Four iterations of DeepRacer's, by a learner whose own iterations are others."""
+    numbers = [block * len(ENDS) + end for block in range(ITERATIONS) for end in ENDS]
+    return [
+        episode(number, iteration=number // 5, rollout_id=f"r1.1.{index % workers}")
+        for index, number in enumerate(numbers)
+    ]
+
+
+def stored(folder: Path, workers: int = 1) -> Path:
+    """The run's folder as it lies in the store."""
+    queued = run_queued(between_training=BETWEEN_TRAINING, simulators=workers)
+    trials = [
+        episode(n, phase="evaluation", rollout_id="r1.evaluation.1", steps=30) for n in range(3)
+    ]
+    events = [queued, *driven(workers), *trials, evaluation_ended(trials), run_ended()]
+    with Journals(folder / "journal") as journals:
+        journals.append([Line("r1", event.id, event.encode()) for event in events])
+    log = RunLog(journal_path(folder / "journal", "r1"), "r1")
+    log.advance()
+    spec = queued.spec
+    files = {file.key: file.make() for file in log.due()}
+    files[layout.model_metadata("r1")] = spec.metadata.model_dump_json().encode()
+    files[layout.ip_hyperparameters("r1")] = spec.hyperparameters.model_dump_json().encode()
+    for key, data in files.items():
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(data)
+    return folder / layout.run_prefix("r1")
+
+
+def test_the_training_is_read_with_every_episode_in_its_iteration(tmp_path: Path) -> None:
+    log = DeepRacerLog(str(stored(tmp_path)))
+    assert log.fh.type == LogFolderType.DRFC_MODEL_SINGLE_WORKERS
+    log.load()
+    frame = log.dataframe()
+    count = BETWEEN_TRAINING * ITERATIONS
+    assert frame["unique_episode"].nunique() == frame["episode"].nunique() == count
+    assert (frame["unique_episode"] == frame["episode"]).all()
+    assert (frame["iteration"] == frame["episode"] // BETWEEN_TRAINING).all()
+    lengths = frame.groupby("episode")["steps"].count().tolist()
+    assert lengths == [one.steps + 1 for one in driven(1)]
+    assert log.hyperparameters()["num_episodes_between_training"] == BETWEEN_TRAINING
+    assert [action["speed"] for action in log.action_space()] == [1.5] * 3
+    aggregated = AnalysisUtils.simulation_agg(frame, secondgroup="unique_episode")
+    assert len(aggregated) == count
+    assert log.stability.analyze() is not None
+
+
+def test_each_workers_training_is_read_with_its_episodes(tmp_path: Path) -> None:
+    log = DeepRacerLog(str(stored(tmp_path, workers=2)))
+    assert log.fh.type == LogFolderType.DRFC_MODEL_MULTIPLE_WORKERS
+    log.load()
+    frame = log.dataframe()
+    per_worker = BETWEEN_TRAINING * ITERATIONS // 2
+    assert frame["unique_episode"].nunique() == 2 * per_worker
+    assert frame.groupby("worker")["episode"].nunique().tolist() == [per_worker] * 2
+    assert (
+        frame.groupby("iteration")["unique_episode"].nunique().tolist()
+        == [BETWEEN_TRAINING] * ITERATIONS
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_metrics_have_the_iterations_of_the_traces(tmp_path: Path, workers: int) -> None:
+    folder = stored(tmp_path, workers)
+    metrics = TrainingMetrics(None, fname=str(folder / "metrics/TrainingMetrics.json"))
+    for worker in range(1, workers):
+        file = folder / f"metrics/TrainingMetrics_{worker}.json"
+        metrics.addRound("r1", fname=str(file), training_round=1, worker=worker)
+    training = metrics.getTraining()
+    assert len(training) == BETWEEN_TRAINING * ITERATIONS
+    assert training.groupby("iteration").size().tolist() == [BETWEEN_TRAINING] * ITERATIONS
+    assert len(metrics.getEvaluation()) == 3
+
+
+def test_an_evaluation_is_read_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = stored(tmp_path)
+    log = DeepRacerLog(str(folder))
+    log.load_evaluation_trace()
+    frame = log.dataframe()
+    assert frame.groupby("episode")["steps"].count().tolist() == [31] * 3
+    assert set(frame["stream"]) == {STAMP}
+    document = json.loads((folder / f"metrics/evaluation/evaluation-{STAMP}.json").read_bytes())
+    assert [row["trial"] for row in document["metrics"]] == [1, 2, 3]
+    (tmp_path / "loop.npy").write_bytes(load_built_in("loop").to_npy())
+    track = TrackIO(base_path=str(tmp_path)).load_track("loop")
+    monkeypatch.setattr(plt, "show", lambda *_, **__: plt.close("all"))
+    EvaluationUtils.analyse_single_evaluation(frame, track)
+
+
+@pytest.mark.parametrize("fields", TRACE_FIELDS)
+def test_log_lines_are_read_in_each_generations_form(tmp_path: Path, fields: int) -> None:
+    lines = list(simtrace_log_lines(driven(1), fields=fields))
+    assert {line.count(",") + 1 for line in lines} == {fields}
+    if fields == 15:  # of 2019: the reader of today wants a status
+        return
+    file = tmp_path / "simulation.log"
+    file.write_text("\n".join(lines))
+    frame = SimulationLogsIO.load_pandas(str(file), BETWEEN_TRAINING)
+    assert len(frame) == sum(one.steps + 1 for one in driven(1))
+    assert np.isfinite(frame["wall_clock"]).all() == (fields == 19)
