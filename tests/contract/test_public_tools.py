@@ -17,12 +17,15 @@ from deepracer.logs import (
 from deepracer.tracks import TrackIO
 
 from libs.common.deepracer import layout
-from libs.common.deepracer.simtrace import TRACE_FIELDS, simtrace_log_lines
-from libs.common.events import EpisodeEnded
+from libs.common.deepracer.simtrace import TRACE_FIELDS
+from libs.common.errors import InvalidInput
+from libs.common.events import EpisodeEnded, EpochLosses
 from libs.common.journal import Journals, Line, journal_path
 from libs.common.tracks import load_built_in
+from services.logger.playback import Playback
 from services.logger.run_log import RunLog
-from tests.driven import episode, evaluation_ended, run_ended, run_queued
+from services.logger.text_log import LogKind, TextLog
+from tests.driven import episode, evaluation_ended, iteration_ended, run_ended, run_queued
 
 BETWEEN_TRAINING, ITERATIONS = 6, 4
 STAMP = "20260101120000"
@@ -120,14 +123,68 @@ def test_an_evaluation_is_read_and_drawn(tmp_path: Path, monkeypatch: pytest.Mon
     EvaluationUtils.analyse_single_evaluation(frame, track)
 
 
+def text_log(folder: Path, kind: LogKind, fields: int = 19) -> bytes:
+    """A run's log as the logger tells it."""
+    path = journal_path(folder / "journal", "r1")
+    return Playback(path, TextLog(kind, fields)).next_piece(path.stat().st_size) or b""
+
+
 @pytest.mark.parametrize("fields", TRACE_FIELDS)
 def test_log_lines_are_read_in_each_generations_form(tmp_path: Path, fields: int) -> None:
-    lines = list(simtrace_log_lines(driven(1), fields=fields))
+    stored(tmp_path)
+    file = tmp_path / "simulation.log"
+    file.write_bytes(text_log(tmp_path, "simulation", fields))
+    lines = [line for line in file.read_text().splitlines() if "SIM_TRACE_LOG:" in line]
     assert {line.count(",") + 1 for line in lines} == {fields}
     if fields == 15:  # of 2019: the reader of today wants a status
         return
-    file = tmp_path / "simulation.log"
-    file.write_text("\n".join(lines))
     frame = SimulationLogsIO.load_pandas(str(file), BETWEEN_TRAINING)
     assert len(frame) == sum(one.steps + 1 for one in driven(1))
+    assert (frame["iteration"] == frame["episode"] // BETWEEN_TRAINING).all()
     assert np.isfinite(frame["wall_clock"]).all() == (fields == 19)
+
+
+def test_the_simulators_log_tells_the_run_it_is_of(tmp_path: Path) -> None:
+    stored(tmp_path)
+    folder = tmp_path / "console"
+    (folder / "sim-trace/training/20260101").mkdir(parents=True)
+    (folder / "logs/training").mkdir(parents=True)
+    file = folder / "logs/training/training-20260101120000-simulation.log"
+    file.write_bytes(text_log(tmp_path, "simulation"))
+    log = DeepRacerLog(str(folder))
+    log.load_robomaker_logs()
+    assert log.dataframe()["episode"].nunique() == BETWEEN_TRAINING * ITERATIONS
+    assert log.hyperparameters()["num_episodes_between_training"] == BETWEEN_TRAINING
+    assert len(log.action_space()) == 3
+    assert log.agent_and_network() == {
+        "world": "loop",
+        "sensor_list": ["FRONT_FACING_CAMERA"],
+        "network": "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW",
+        "simapp_version": "5.0",
+    }
+
+
+def test_the_trainers_log_counts_episodes_steps_and_epochs(tmp_path: Path) -> None:
+    losses = EpochLosses(
+        epoch=0, surrogate_loss=-0.5, value_loss=0.1, kl_divergence=0.01, entropy=1.5
+    )
+    ended = iteration_ended(0, []).model_copy(update={"losses": (losses,), "learning_rate": 3e-4})
+    events = [run_queued(between_training=2), *(episode(n) for n in (1, 0, 2)), ended]
+    with Journals(tmp_path / "journal") as journals:
+        journals.append([Line("r1", event.id, event.encode()) for event in events])
+    lines = text_log(tmp_path, "training").decode().splitlines()
+    assert lines[-4:] == [
+        "Training> Name=main_level/agent, Worker=0, Episode=1, Total reward=10.5, Steps=21, "
+        "Training iteration=0",
+        "Training> Name=main_level/agent, Worker=0, Episode=2, Total reward=10, Steps=41, "
+        "Training iteration=0",
+        "Training> Name=main_level/agent, Worker=0, Episode=3, Total reward=11, Steps=63, "
+        "Training iteration=1",
+        "Policy training> Surrogate loss=-0.5, KL divergence=0.01, Entropy=1.5, training epoch=0, "
+        "learning_rate=0.0003",
+    ]
+
+
+def test_another_number_of_fields_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="fields is 18: accepted are 19, 17, 16, 15"):
+        TextLog("simulation", 18)
