@@ -115,7 +115,7 @@ class Training:
         order, spec = self._order, self._order.spec
         together = spec.race.cars_in_arena  # they share a track and so a simulator
         arenas = spec.hyperparameters.cars // together
-        simulators = min(spec.simulators, arenas)
+        simulators = spec.workers
         bounds = [arenas * number // simulators * together for number in range(simulators + 1)]
         slices = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
         names = [

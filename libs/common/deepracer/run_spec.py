@@ -131,3 +131,8 @@ class RunSpec(Strict):
             )
             raise PydanticCustomError(MANY, "{problems}", {"problems": [problem]})
         return self
+
+    @property
+    def workers(self) -> int:
+        """Simulators that share the cars; cars on one track stay together."""
+        return min(self.simulators, self.hyperparameters.cars // self.race.cars_in_arena)

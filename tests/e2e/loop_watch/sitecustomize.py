@@ -44,7 +44,9 @@ def watched(handle: asyncio.events.Handle) -> None:
         computed_s = time.thread_time() - computed_s
         held_s = max(computed_s, held_s - (waited_s() - waited)) - (stolen_s() - stolen)
     if held_s > LIMIT_S:
-        sys.stderr.write(f"HELD {sys.argv[0]} {held_s:.3f} s, computed {computed_s:.3f}: {handle!r}\n")
+        sys.stderr.write(
+            f"HELD {sys.argv[0]} {held_s:.3f} s, computed {computed_s:.3f}: {handle!r}\n"
+        )
     return None
 
 
