@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from libs.common.errors import InvalidInput
 from services.trainer import adam
 from services.trainer.architecture import Blueprint, Weights
-from services.trainer.network import check_weights
 from services.trainer.variable_names import find_variables
+from services.trainer.weight_form import check_weights
 
 Variables = dict[str, NDArray[Any]]
 

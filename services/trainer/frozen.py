@@ -26,7 +26,8 @@ from services.trainer.architecture import (
     Observations,
     Weights,
 )
-from services.trainer.network import BYTE_SCALE, policy_head
+from services.trainer.network import policy_head
+from services.trainer.weight_form import BYTE_SCALE
 
 OUTPUT_NODE = f"{POLICY_SCOPE}/policy"
 INPUT_SCOPES = {OUTPUT_NODE: VALUE, f"{SAC_POLICY_SCOPE}/policy": SAC_POLICY}

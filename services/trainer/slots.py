@@ -2,11 +2,12 @@
 Adam's moments in DeepRacer's form, from a learner's memory.
 
 Weights in memory are for centred pictures, those of a checkpoint for pictures divided by 255 (see
-`network.fold`). Only the layers that read pixels differ: there the gradient of DeepRacer's kernel
-is `g_kernel / s + c g_bias`, with `s` 255/60 and `c` 110/255, and that of its bias is `g_bias`. So
-first moments follow exactly. The second moment of a sum depends on how the two go together, which
-Adam does not keep; the largest that it can be is written, `(sqrt(v_kernel) / s + c sqrt(v_bias))^2`
-by Cauchy and Schwarz: steps that are a little too careful.
+`weight_form.fold`). Only the layers that read pixels differ: there the gradient of DeepRacer's
+kernel is `g_kernel / s + c g_bias`, with `s` 255/60 and `c` 110/255, and that of its bias is
+`g_bias`. So first moments follow exactly. The second moment of a sum depends on how the two go
+together, which Adam does not keep; the largest that it can be is written,
+`(sqrt(v_kernel) / s + c sqrt(v_bias))^2` by Cauchy and Schwarz: steps that are a little too
+careful.
 """
 
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from services.trainer.architecture import Blueprint, Weights
 from services.trainer.checkpoint import Optimiser
 from services.trainer.memory import Memory, named, read_memory
-from services.trainer.network import (
+from services.trainer.weight_form import (
     BYTE_SCALE,
     PIXEL_MEAN,
     PIXEL_SPREAD,

@@ -26,14 +26,7 @@ RUNTIMES = ("openvino", "onnxruntime", "tensorflow")
 """The first is the one that was chosen (docs/decisions/0003)."""
 BATCHES = (1, 8, 64)
 TOLERANCE = 1e-5
-HEADINGS = ("runtime", "pictures", "pictures/s", "a core", "ratio", "a core")
-
-
-class Entry(NamedTuple):
-    """One process."""
-
-    runtime: str
-    batch: int
+HEADINGS = ("runtime", "pictures/s", "a core", "ratio", "a core")
 
 
 class Turn(NamedTuple):
@@ -44,22 +37,31 @@ class Turn(NamedTuple):
 
 
 def main(rounds: int = 5, seconds: float = 0.5) -> None:
-    """Let all of them infer `rounds` times for `seconds` each and print a table."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    """Let all of them infer `rounds` times for `seconds` each and print tables."""
+    with tempfile.TemporaryDirectory() as folder:
         write_exports(Path(folder))
-        running: dict[Entry, Simulator] = {}
-        for entry in (Entry(runtime, batch) for batch in BATCHES for runtime in RUNTIMES):
-            process = Simulator("policy_runtime", entry.runtime, folder, str(entry.batch))
+        for batch in BATCHES:
+            table = list(measure(Path(folder), batch, rounds, seconds))
+            show_table(HEADINGS, table, f"Exported SHALLOW, {batch} at once, turn about")
+    console.print("ratio: the first / this one")
+
+
+def measure(folder: Path, batch: int, rounds: int, seconds: float) -> Iterator[tuple[str, ...]]:
+    """The rows of one number of pictures."""
+    with ExitStack() as stack:
+        running: dict[str, Simulator] = {}
+        for runtime in RUNTIMES:
+            process = Simulator("policy_runtime", runtime, str(folder), str(batch))
             try:
-                running[entry] = stack.enter_context(process)
+                running[runtime] = stack.enter_context(process)
             except LeftOut as reason:
-                console.print(f"left out: {entry.runtime}: {reason}", markup=False)
+                console.print(f"left out: {runtime}: {reason}", markup=False)
         check_agreement(running)
-        turns: dict[Entry, list[Turn]] = {entry: [] for entry in running}
+        turns: dict[str, list[Turn]] = {runtime: [] for runtime in running}
         for _ in range(rounds):
-            for entry, process in running.items():
-                turns[entry].append(Turn(*process.drive(seconds)))
-        show_table(HEADINGS, rows(running, turns), "Exported SHALLOW, turn about; first / this")
+            for runtime, process in running.items():
+                turns[runtime].append(Turn(*process.drive(seconds)))
+        yield from rows(running, turns)
 
 
 def write_exports(folder: Path) -> None:
@@ -75,18 +77,18 @@ def write_exports(folder: Path) -> None:
     export_policy(weights, BLUEPRINT, "0_Step-0.ckpt", folder, ["pb", "onnx"])
 
 
-def check_agreement(running: Mapping[Entry, Simulator]) -> None:
+def check_agreement(running: Mapping[str, Simulator]) -> None:
     """
     See that all tell the same.
 
     Raises:
         SystemExit: probabilities differ.
     """
-    told = {entry: probabilities(process) for entry, process in running.items()}
+    told = {runtime: probabilities(process) for runtime, process in running.items()}
     reference = next(iter(told.values()))
-    for entry, mine in told.items():
+    for runtime, mine in told.items():
         if not np.allclose(mine, reference, rtol=0, atol=TOLERANCE):
-            raise SystemExit(f"{entry} tells {mine}, not {reference}")
+            raise SystemExit(f"{runtime} tells {mine}, not {reference}")
 
 
 def probabilities(process: Simulator) -> list[float]:
@@ -95,19 +97,18 @@ def probabilities(process: Simulator) -> list[float]:
 
 
 def rows(
-    running: Mapping[Entry, Simulator], turns: Mapping[Entry, Sequence[Turn]]
+    running: Mapping[str, Simulator], turns: Mapping[str, Sequence[Turn]]
 ) -> Iterator[tuple[str, ...]]:
     """Medians over the rounds; ratios are taken within a round, to the first runtime."""
-    for entry, mine in turns.items():
-        chosen = turns.get(Entry(RUNTIMES[0], entry.batch), mine)
-        rounds = list(zip(chosen, mine, strict=True))
+    first = next(iter(turns.values()))
+    for runtime, mine in turns.items():
+        rounds = list(zip(first, mine, strict=True))
         yield (
-            running[entry].about.partition(";")[0],
-            str(entry.batch),
+            running[runtime].about.partition(";")[0],
             f"{statistics.median(turn.wall for turn in mine):,.0f}",
             f"{statistics.median(turn.core for turn in mine):,.0f}",
-            f"{statistics.median(first.wall / this.wall for first, this in rounds):.2f}x",
-            f"{statistics.median(first.core / this.core for first, this in rounds):.2f}x",
+            f"{statistics.median(one.wall / this.wall for one, this in rounds):.2f}x",
+            f"{statistics.median(one.core / this.core for one, this in rounds):.2f}x",
         )
 
 
