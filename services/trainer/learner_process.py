@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from libs.common import log
 from libs.common.bus import Bus
 from libs.common.config import load
+from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import PlatformError
 from libs.common.objects import ObjectStore
 from libs.common.tasks import end
@@ -22,26 +23,30 @@ from services.trainer.config import TrainerSettings
 from services.trainer.order import LearnerOrder, LearnerReport
 
 if TYPE_CHECKING:
-    from services.trainer.learner import Learner
+    from services.trainer.engine import Build, Engine
 
 EXIT_ORPHANED = 4
 
 
-def main() -> None:
+def build_native(spec: RunSpec) -> "Engine":
+    """Our own learner; TensorFlow takes seconds to import and only this process needs it."""
+    from services.trainer.learner import Learner
+    from services.trainer.network import configure_threads
+
+    configure_threads()
+    learner = Learner(spec)
+    learner.compile()
+    return learner
+
+
+def main(build: "Build" = build_native) -> None:
     """Read the order, build the learner, train, report."""
     settings = load(TrainerSettings)
     order = LearnerOrder.model_validate_json(sys.stdin.readline())
     lines = log.BusLines("trainer", f"learner-{order.run_id}")
     log.configure(settings.log_level, lines)
-    # TensorFlow takes seconds to import and only this process needs it.
-    from services.trainer.learner import Learner
-    from services.trainer.network import configure_threads
-
-    configure_threads()
     try:
-        learner = Learner(order.spec)
-        learner.compile()
-        report = asyncio.run(_train(settings, order, learner, lines))
+        report = asyncio.run(_train(settings, order, build(order.spec), lines))
     except PlatformError as error:
         report = LearnerReport(outcome="failed", reason=str(error))
     sys.stdout.write(report.model_dump_json() + "\n")
@@ -49,7 +54,7 @@ def main() -> None:
 
 
 async def _train(
-    settings: TrainerSettings, order: LearnerOrder, learner: "Learner", lines: log.BusLines
+    settings: TrainerSettings, order: LearnerOrder, learner: "Engine", lines: log.BusLines
 ) -> LearnerReport:
     from services.trainer.training import Training
 

@@ -31,8 +31,9 @@ from libs.common.objects import ObjectStore
 from libs.common.tasks import end
 from services.trainer.architecture import Observations
 from services.trainer.checkpoint_store import CheckpointStore
+from services.trainer.engine import Engine
 from services.trainer.judge import Judge
-from services.trainer.learner import Decision, Learner, SavedCheckpoint
+from services.trainer.learner import Decision, SavedCheckpoint
 from services.trainer.lockstep import Lockstep, Turn, rollout_name
 from services.trainer.order import LearnerOrder, LearnerReport
 from services.trainer.ppo import Diverged
@@ -48,7 +49,7 @@ class Training:
     """Drives a learner until a limit, a target, a request or an error ends the run."""
 
     def __init__(
-        self, order: LearnerOrder, learner: Learner, bus: Bus, objects: ObjectStore
+        self, order: LearnerOrder, learner: Engine, bus: Bus, objects: ObjectStore
     ) -> None:
         self._order, self._learner, self._bus = order, learner, bus
         self._lockstep = Lockstep(order.run_id)
