@@ -87,4 +87,5 @@ def drive(learner: Any, order: Order) -> list[Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Order.model_validate_json(Path(sys.argv[1]).read_text()))))
+    told = main(Order.model_validate_json(Path(sys.argv[1]).read_text()))
+    sys.stdout.write(json.dumps(told) + "\n")

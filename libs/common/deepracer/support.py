@@ -1,5 +1,6 @@
 """What today's learner takes of all that a run folder can say."""
 
+from libs.common.deepracer.coach_support import coach_problems
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
@@ -25,6 +26,8 @@ def check_supported(spec: RunSpec) -> None:
             "['FRONT_FACING_CAMERA'], the simulator drives with the others already"
         )
     problems += _batch_problems(spec.hyperparameters)
+    if spec.engine == "coach":
+        problems += coach_problems(spec)
     if problems:
         raise InvalidInput(problems)
 

@@ -29,7 +29,7 @@ def install() -> None:
     """Make `import rl_coach` work in this process; before the first one, and once."""
     for name in MOVED:
         setattr(collections, name, getattr(collections.abc, name))
-    sys.meta_path.insert(0, _Finder(tensorflow1()))
+    sys.meta_path.insert(0, Finder(tensorflow1()))
 
 
 class Absent(Exception):
@@ -40,7 +40,9 @@ class Absent(Exception):
         raise self
 
 
-class _Finder(MetaPathFinder):
+class Finder(MetaPathFinder):
+    """Finds rl-coach, and what stands in for packages that it could do without."""
+
     def __init__(self, tensorflow: types.ModuleType) -> None:
         self._tensorflow = tensorflow
 

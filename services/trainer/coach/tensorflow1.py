@@ -13,10 +13,7 @@ from typing import Any
 import tensorflow.compat.v1 as v1
 from tensorflow.python.ops.losses import losses_impl  # noqa: F401 - rl-coach asks for it by path
 
-CONTINUOUS = v1.distributions.Normal
-
-
-class MultivariateNormalDiag(CONTINUOUS):  # type: ignore[misc]
+class MultivariateNormalDiag(v1.distributions.Normal):  # type: ignore[misc]
     """Normal distributions of independent actions, (n, actions) taken as one."""
 
     def __init__(self, loc: Any, scale_diag: Any) -> None:
@@ -80,6 +77,7 @@ def tensorflow1() -> types.ModuleType:
     From then on this process builds graphs and has no eager execution.
     """
     v1.disable_v2_behavior()
+    v1.logging.set_verbosity(v1.logging.ERROR)  # all of this is deprecated, as is known
     module = types.ModuleType("tensorflow")
     vars(module).update({name: getattr(v1, name) for name in dir(v1) if not name.startswith("_")})
     module.layers = types.SimpleNamespace(conv2d=conv2d, dense=dense)  # type: ignore[attr-defined]
