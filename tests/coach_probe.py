@@ -61,10 +61,11 @@ def main(order: Order) -> dict[str, Any]:
 def drive(learner: Any, order: Order) -> list[Any]:
     """One half of each picture is bright; the reward is for naming it by the action's sign."""
     cars = order.spec.hyperparameters.cars
-    rng = np.random.default_rng(0)
     steps: list[CarStep] = []
     decisions = []
-    for call in range(order.calls):
+    first = learner.state.env_steps // cars  # the same world for a run that goes on
+    for call in range(first, first + order.calls):
+        rng = np.random.default_rng(call)
         sides = rng.integers(2, size=cars)
         pictures = rng.integers(40, 90, (cars, order.height_px, order.width_px)).astype(np.uint8)
         for picture, side in zip(pictures, sides, strict=True):

@@ -8,7 +8,7 @@ This module needs `compatibility.install()` to have run.
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ from services.trainer.coach.mapping import (
     network_values,
 )
 from services.trainer.coach.metrics import UpdateWatch
-from services.trainer.ppo import UpdateReport, fitting_batch_size
+from services.trainer.ppo import VALUE_CHUNK, UpdateReport, fitting_batch_size
 
 State = Mapping[str, NDArray[np.generic]]
 """What one car sees: an array by sensor."""
@@ -88,6 +88,8 @@ class CoachAgent:
             self._manager = _manager(blueprint, hyper, seed, folder)
         self._agent = self._manager.level_managers[0].agents["agent"]
         self._network = self._agent.networks["main"]
+        online = self._network.online_network
+        online.predict = _in_parts(online.predict)
         # Tables that nobody reads, a row for each episode: the run's events tell the same.
         self._agent.agent_logger = self._agent.agent_episode_logger = _Nobody()
         self._manager.phase = RunPhase.TRAIN
@@ -189,6 +191,18 @@ class CoachAgent:
     def restore(self, prefix: Path) -> None:
         """Take over a checkpoint with the optimiser's state. Raises `KeyError` without one."""
         self._manager.checkpoint_saver.restore(self._manager.sess, str(prefix))
+
+
+def _in_parts(predict: Callable[[Observations], list[Any]]) -> Callable[..., list[Any]]:
+    """Values of a whole rollout at once would take gigabytes; in parts they are the same."""
+
+    def predict_in_parts(inputs: Observations) -> list[Any]:
+        count = len(next(iter(inputs.values())))
+        slices = [slice(start, start + VALUE_CHUNK) for start in range(0, count, VALUE_CHUNK)]
+        parts = [predict({name: seen[part] for name, seen in inputs.items()}) for part in slices]
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+    return predict_in_parts
 
 
 class _Nobody:

@@ -10,7 +10,6 @@ What rl-coach of 2019 expects of its surroundings, so that the package itself st
 import builtins
 import collections
 import collections.abc
-import importlib.machinery
 import sys
 import types
 from collections.abc import Mapping, Sequence

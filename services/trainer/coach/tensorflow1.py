@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow.compat.v1 as v1
 from tensorflow.python.ops.losses import losses_impl  # noqa: F401 - rl-coach asks for it by path
 
+
 class MultivariateNormalDiag(v1.distributions.Normal):  # type: ignore[misc]
     """Normal distributions of independent actions, (n, actions) taken as one."""
 
