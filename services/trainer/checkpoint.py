@@ -9,6 +9,9 @@ and biases of ten layers and one `gradients_from_head` rescaler for each of two 
 rescalers are 1 for ever (the gradient with respect to them is 0), but a reader of DeepRacer's
 misses them if absent. Stock rl_coach wants more, 69 variables: Adam's two slots for each of those,
 the powers of its betas, and the count of its steps. Both forms are written, and either is read.
+
+With SAC the networks are `policy`, `q` and `v`, each with a scope and an optimiser of its own; the
+target of `v` has none.
 """
 
 import re
@@ -21,14 +24,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput
-from services.trainer.architecture import ONLINE, POLICY, VALUE, Blueprint, Weights
+from services.trainer.architecture import Blueprint, Weights
 from services.trainer.network import check_weights
 from services.trainer.ppo import ADAM_BETA_1, ADAM_BETA_2
 from services.trainer.variable_names import find_variables
 
 Variables = dict[str, NDArray[Any]]
 
-RESCALERS = tuple(f"{trunk}/gradients_from_head_0-0_rescalers" for trunk in (VALUE, POLICY))
+NETWORK = re.compile(r"((?:.*)/(?:online|target))/network_\d")
 NAME_PATTERN = re.compile(r"(\d+)_Step-(\d+)\.ckpt")
 SUFFIXES = (".data-00000-of-00001", ".index", ".meta")
 
@@ -69,7 +72,9 @@ def write_checkpoint(
     Returns:
         Its three files: data, index, meta.
     """
-    variables: Variables = {**weights, **{name: np.ones((), np.float32) for name in RESCALERS}}
+    networks = sorted({match[0] for match in map(NETWORK.match, weights) if match})
+    rescalers = [f"{network}/gradients_from_head_0-0_rescalers" for network in networks]
+    variables: Variables = {**weights, **{name: np.ones((), np.float32) for name in rescalers}}
     if complete:
         variables |= _optimiser_variables(variables)
     names = sorted(variables)
@@ -90,14 +95,17 @@ def write_checkpoint(
 
 def _optimiser_variables(variables: Variables) -> Variables:
     """Rl_coach makes its optimiser in the network's scope: the slots' names begin with it twice."""
-    added: Variables = {
-        f"{ONLINE}/global_step": np.zeros((), np.int64),
-        f"{ONLINE}/beta1_power": np.full((), ADAM_BETA_1, np.float32),
-        f"{ONLINE}/beta2_power": np.full((), ADAM_BETA_2, np.float32),
-    }
+    added: Variables = {}
     for name, array in variables.items():
+        match = NETWORK.match(name)
+        if match is None or match[1].endswith("/target"):
+            continue
+        scope = match[1]
+        added[f"{scope}/global_step"] = np.zeros((), np.int64)
+        added[f"{scope}/beta1_power"] = np.full((), ADAM_BETA_1, np.float32)
+        added[f"{scope}/beta2_power"] = np.full((), ADAM_BETA_2, np.float32)
         for slot in ("Adam", "Adam_1"):
-            added[f"{ONLINE}/{name}/{slot}"] = np.zeros_like(array)
+            added[f"{scope}/{name}/{slot}"] = np.zeros_like(array)
     return added
 
 

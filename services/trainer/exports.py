@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from libs.common.errors import InvalidInput, PlatformError
 from services.trainer.architecture import Blueprint, Observations, Weights
 from services.trainer.checkpoint import read_checkpoint, write_checkpoint
-from services.trainer.frozen import OUTPUT_NODE, freeze_policy, input_node, run_frozen
+from services.trainer.frozen import freeze_policy, input_node, output_node, run_frozen
 from services.trainer.network import ActorCritic
 
 OPSET = 17
@@ -153,10 +153,11 @@ def _export_onnx(order: _Order) -> Export:
     # Half a second to import, and only here.
     from tf2onnx.convert import from_graph_def
 
-    inputs = [f"{input_node(sensor)}:0" for sensor in order.blueprint.sensors]
+    blueprint = order.blueprint
+    inputs = [f"{input_node(each, blueprint.input_network)}:0" for each in blueprint.sensors]
     graph = tf.compat.v1.GraphDef.FromString(order.frozen)
     model, _ = from_graph_def(
-        graph, input_names=inputs, output_names=[f"{OUTPUT_NODE}:0"], opset=OPSET
+        graph, input_names=inputs, output_names=[f"{output_node(blueprint)}:0"], opset=OPSET
     )
     file = order.folder / f"{order.stem}.onnx"
     file.write_bytes(model.SerializeToString())
@@ -230,7 +231,7 @@ def _ports(model: Any, observations: Observations) -> list[tuple[str, Any]]:
         (sensor, port)
         for sensor in observations
         for port in model.inputs
-        if any(input_node(sensor) in name for name in port.get_names())
+        if any(f"/{sensor}/{sensor}" in name for name in port.get_names())
     ]
 
 

@@ -23,12 +23,12 @@ from services.trainer.config import TrainerSettings
 from services.trainer.order import LearnerOrder, LearnerReport
 
 if TYPE_CHECKING:
-    from services.trainer.engine import Build, Engine
+    from services.trainer.learner import Learner
 
 EXIT_ORPHANED = 4
 
 
-def build_native(spec: RunSpec) -> "Engine":
+def build_native(spec: RunSpec) -> "Learner":
     """Our own learner; TensorFlow takes seconds to import and only this process needs it."""
     from services.trainer.learner import Learner
     from services.trainer.network import configure_threads
@@ -39,7 +39,7 @@ def build_native(spec: RunSpec) -> "Engine":
     return learner
 
 
-def main(build: "Build" = build_native) -> None:
+def main(build: Callable[[RunSpec], "Learner"] = build_native) -> None:
     """Read the order, build the learner, train, report."""
     settings = load(TrainerSettings)
     order = LearnerOrder.model_validate_json(sys.stdin.readline())
@@ -54,7 +54,7 @@ def main(build: "Build" = build_native) -> None:
 
 
 async def _train(
-    settings: TrainerSettings, order: LearnerOrder, learner: "Engine", lines: log.BusLines
+    settings: TrainerSettings, order: LearnerOrder, learner: "Learner", lines: log.BusLines
 ) -> LearnerReport:
     from services.trainer.training import Training
 

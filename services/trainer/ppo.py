@@ -41,7 +41,7 @@ class UpdateReport:
 
     losses: tuple[EpochLosses, ...]
     explained_variance: float | None  # None where all returns are alike
-    clip_fraction: float
+    clip_fraction: float | None  # None where nothing is clipped
     gradient_norm: float  # before it was clipped
 
 

@@ -12,8 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from libs.common.bus import Bus
 from libs.common.errors import PlatformError, Unavailable
 from libs.common.events import (
@@ -28,12 +26,11 @@ from libs.common.events import (
 )
 from libs.common.log import get_log
 from libs.common.objects import ObjectStore
+from libs.common.observations import sensors_of
 from libs.common.tasks import end
-from services.trainer.architecture import Observations
 from services.trainer.checkpoint_store import CheckpointStore
-from services.trainer.engine import Engine
 from services.trainer.judge import Judge
-from services.trainer.learner import Decision, SavedCheckpoint
+from services.trainer.learner import Decision, Learner, SavedCheckpoint
 from services.trainer.lockstep import Lockstep, Turn, rollout_name
 from services.trainer.order import LearnerOrder, LearnerReport
 from services.trainer.ppo import Diverged
@@ -49,10 +46,10 @@ class Training:
     """Drives a learner until a limit, a target, a request or an error ends the run."""
 
     def __init__(
-        self, order: LearnerOrder, learner: Engine, bus: Bus, objects: ObjectStore
+        self, order: LearnerOrder, learner: Learner, bus: Bus, objects: ObjectStore
     ) -> None:
         self._order, self._learner, self._bus = order, learner, bus
-        self._lockstep = Lockstep(order.run_id)
+        self._lockstep = Lockstep(order.run_id, sensors_of(order.spec.metadata))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="learner")
         self._folder = tempfile.TemporaryDirectory(prefix="slipstream-")
         self._store = CheckpointStore(order, bus, objects)
@@ -147,7 +144,7 @@ class Training:
             self._idle = False
             if turn.anew:
                 await self._begin_anew(turn)
-            decision = await self._in_thread(self._learner.act, self._seen(turn), turn.steps)
+            decision = await self._in_thread(self._learner.act, turn.observations, turn.steps)
             self._lockstep.reply(
                 turn, decision.actions, decision.episodes, decision.iteration, decision.commands
             )
@@ -156,11 +153,6 @@ class Training:
             if (reason := self._learner.limit_reached()) is not None:
                 self._end("finished", reason)
                 return
-
-    def _seen(self, turn: Turn) -> Observations:
-        """What the cars' sensors tell: the bus carries the image of one grey camera."""
-        (camera,) = self._order.spec.metadata.sensor
-        return {camera: turn.observations[..., np.newaxis]}
 
     async def _begin_anew(self, turn: Turn) -> None:
         """A simulator began anew: what it told the bus last may be news to the learner."""

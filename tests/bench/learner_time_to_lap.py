@@ -151,13 +151,22 @@ def steering_actions(speeds_mps: Sequence[float], network: str) -> ModelMetadata
     return ModelMetadata.model_validate({"action_space": actions, "neural_network": network})
 
 
-def continuous_actions(low_mps: float, high_mps: float, network: str) -> ModelMetadata:
+def continuous_actions(
+    low_mps: float, high_mps: float, network: str, algorithm: str = "clipped_ppo"
+) -> ModelMetadata:
     """Any steering angle and any speed between the two."""
     ranges = {
         "steering_angle": {"low": -30.0, "high": 30.0},
         "speed": {"low": low_mps, "high": high_mps},
     }
-    return ModelMetadata.model_validate({"action_space": ranges, "neural_network": network})
+    return ModelMetadata.model_validate(
+        {
+            "action_space": ranges,
+            "neural_network": network,
+            "training_algorithm": algorithm,
+            "action_space_type": "continuous",
+        }
+    )
 
 
 def with_settings(settings: Sequence[str]) -> Hyperparameters:
@@ -185,6 +194,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--speeds", type=float, nargs="+", default=[1.5])
     parser.add_argument("--continuous", action="store_true", help="between two --speeds")
+    parser.add_argument("--algorithm", default="clipped_ppo", choices=("clipped_ppo", "sac"))
     parser.add_argument("--network", default="DEEP_CONVOLUTIONAL_NETWORK_SHALLOW")
     parser.add_argument("--max-seconds", type=float, default=120)
     parser.add_argument("--max-steps", type=int, default=400)
@@ -192,7 +202,7 @@ def main() -> None:
     arguments = parser.parse_args()
     configure_threads()
     if arguments.continuous:
-        metadata = continuous_actions(*arguments.speeds, arguments.network)
+        metadata = continuous_actions(*arguments.speeds, arguments.network, arguments.algorithm)
     else:
         metadata = steering_actions(arguments.speeds, arguments.network)
     course = Course(choose_track(arguments.track), metadata, arguments.max_steps)

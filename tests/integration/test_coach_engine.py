@@ -47,6 +47,7 @@ class Coach:
     actions: Any
     size_px: tuple[int, int] = SMALL
     hyper: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def spec(self) -> RunSpec:
@@ -55,7 +56,7 @@ class Coach:
             track="loop",
             engine="coach",
             seed=3,
-            metadata=ModelMetadata.model_validate({"action_space": self.actions}),
+            metadata=ModelMetadata.model_validate({"action_space": self.actions, **self.metadata}),
             hyperparameters=Hyperparameters(**{**SETTINGS, **self.hyper}),
             reward_function="",
         )
@@ -148,8 +149,18 @@ def test_its_checkpoints_are_ours_and_ours_are_its(
     assert export.format == "checkpoint"
 
 
-def test_weights_alone_are_adopted_as_those_of_our_runs_are(start: Start) -> None:
-    coach = start(DISCRETE)
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"neural_network": "DEEP_CONVOLUTIONAL_NETWORK_DEEP"},
+        {"sensor": ["STEREO_CAMERAS", "SECTOR_LIDAR"]},
+    ],
+    ids=["deep", "sensors"],
+)
+def test_weights_alone_are_adopted_as_those_of_our_runs_are(
+    start: Start, metadata: dict[str, Any]
+) -> None:
+    coach = start(DISCRETE, metadata=metadata, size_px=(64, 64))
     weights = ActorCritic(coach.blueprint, seed=5).export_weights()
     write_checkpoint(coach.folder, "1_Step-50.ckpt", weights)
     told = coach.run(adopt="1_Step-50.ckpt")

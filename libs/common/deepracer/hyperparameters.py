@@ -81,6 +81,11 @@ class Hyperparameters(Strict):
     max_grad_norm: float | None = Field(default=None, gt=0)
     reward_scale: float = Field(default=1.0, gt=0)
     policy_averaging: float = Field(default=0.0, ge=0, lt=1)  # of the exported policy
+    # ours, for SAC
+    replay_size: int = Field(default=20_000, ge=1, le=1_000_000)  # steps of all cars
+    replay_ratio: float = Field(default=1.0, gt=0, le=64)  # minibatches for each of them
+    warm_up_steps: int = Field(default=1_000, ge=1)  # of all cars, before the first update
+    tau: float = Field(default=0.01, gt=0, le=1)  # of the target network, each minibatch
 
     @model_validator(mode="before")
     @classmethod

@@ -7,10 +7,10 @@ from libs.common.errors import StartupFailed
 from services.trainer.learner_process import main
 
 if TYPE_CHECKING:
-    from services.trainer.engine import Engine
+    from services.trainer.learner import Learner
 
 
-def build(spec: RunSpec) -> "Engine":
+def build(spec: RunSpec) -> "Learner":
     """The run's learner. Raises `StartupFailed` where this environment has no rl-coach."""
     from services.trainer.coach.compatibility import install
 

@@ -32,7 +32,7 @@ from rl_coach.schedules import LinearSchedule
 from rl_coach.spaces import (
     BoxActionSpace,
     DiscreteActionSpace,
-    ImageObservationSpace,
+    PlanarMapsObservationSpace,
     RewardSpace,
     SpacesDefinition,
     StateSpace,
@@ -50,6 +50,7 @@ from services.trainer.coach.mapping import (
     network_values,
 )
 from services.trainer.coach.metrics import UpdateWatch
+from services.trainer.distributions import distribution_of
 from services.trainer.ppo import VALUE_CHUNK, UpdateReport, fitting_batch_size
 
 State = Mapping[str, NDArray[np.generic]]
@@ -83,6 +84,7 @@ class CoachAgent:
         self, blueprint: Blueprint, hyper: Hyperparameters, seed: int, folder: Path
     ) -> None:
         self._blueprint, self._hyper = blueprint, hyper
+        self.distribution = distribution_of(blueprint.actions, blueprint.continuous)
         _silence(screen, "log_dict", "log_title")
         with v1.Graph().as_default():
             self._manager = _manager(blueprint, hyper, seed, folder)
@@ -153,10 +155,10 @@ class CoachAgent:
         episodes: int = self._agent.ap.algorithm.num_consecutive_playing_steps.num_steps
         return episodes
 
-    def reseed(self, seed: int, updates: int) -> None:
-        """Begin the random numbers of a rollout and of the update that follows it."""
-        np.random.seed((seed, updates))
-        random.seed(f"{seed} {updates}")
+    def reseed(self, seed: int) -> None:
+        """Begin the random numbers of the process anew, from 32 bits."""
+        np.random.seed(seed)
+        random.seed(seed)
 
     def age(self, env_steps: int) -> None:
         """Bring what changes with the steps of the run to where it is after so many."""
@@ -276,7 +278,7 @@ def _layers(scheme: Scheme) -> list[Any]:
 
 def _spaces(blueprint: Blueprint) -> Any:
     seen = {
-        sensor: ImageObservationSpace(np.array(shape), high=255)
+        sensor: PlanarMapsObservationSpace(np.array(shape), low=0, high=255)
         if blueprint.is_camera(sensor)
         else VectorObservationSpace(shape[0])
         for sensor, shape in blueprint.inputs.items()
