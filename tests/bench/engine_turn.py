@@ -51,10 +51,12 @@ class Drive:
     """Cars whose pictures are noise: what a learner does with them takes as long as with others."""
 
     def __init__(self, engine: str) -> None:
-        from services.trainer.coach.__main__ import build
-        from services.trainer.learner_process import build_native
+        from services.trainer.coach.__main__ import coach
+        from services.trainer.learner_process import native
 
-        self._learner = {"native": build_native, "coach": build}[engine](spec_of(engine))
+        make = {"native": native, "coach": coach}[engine]()
+        self._learner = make(spec_of(engine))
+        self._learner.compile()
         rng = np.random.default_rng(0)
         self._pictures = rng.integers(0, 256, (EPISODE_STEPS, CARS, 120, 160, 1), np.uint8)
         self._rng = rng

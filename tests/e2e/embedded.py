@@ -90,7 +90,8 @@ class EmbeddedStack:
     def _learner(self) -> int:
         trainer = psutil.Process(int(self.processes()["trainer"]["pid"]))
         children = [child for child in trainer.children() if "learner" in " ".join(child.cmdline())]
-        return children[0].pid
+        # A spare is never older: none waits while the one place is taken.
+        return min(children, key=psutil.Process.create_time).pid
 
     def journal(self, run_id: str) -> Iterator[Message]:
         """Every event of a run, as the logger wrote it."""

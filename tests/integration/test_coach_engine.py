@@ -160,7 +160,7 @@ def test_its_checkpoints_are_ours_and_ours_are_its(
 def test_weights_alone_are_adopted_as_those_of_our_runs_are(
     start: Start, metadata: dict[str, Any]
 ) -> None:
-    coach = start(DISCRETE, metadata=metadata, size_px=(64, 64))
+    coach = start(DISCRETE, metadata=metadata, size_px=(100, 100))
     weights = ActorCritic(coach.blueprint, seed=5).export_weights()
     write_checkpoint(coach.folder, "1_Step-50.ckpt", weights)
     told = coach.run(adopt="1_Step-50.ckpt")

@@ -2,25 +2,24 @@
 
 from typing import TYPE_CHECKING
 
-from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import StartupFailed
 from services.trainer.learner_process import main
 
 if TYPE_CHECKING:
-    from services.trainer.learner import Learner
+    from services.trainer.learner_process import MakeLearner
 
 
-def build(spec: RunSpec) -> "Learner":
-    """The run's learner. Raises `StartupFailed` where this environment has no rl-coach."""
-    from services.trainer.coach.compatibility import install
-
-    install()
+def coach() -> "MakeLearner":
+    """rl-coach's learner. Raises `StartupFailed` where this environment has no rl-coach."""
     try:
+        from services.trainer.coach.compatibility import install
+
+        install()
         from services.trainer.coach.learner import CoachLearner
     except ModuleNotFoundError as error:
         raise StartupFailed(f"engine coach: {error}; `make install-coach` installs it") from error
-    return CoachLearner(spec)
+    return CoachLearner
 
 
 if __name__ == "__main__":
-    main(build)
+    main(coach)
