@@ -23,7 +23,7 @@ from services.trainer.network import ActorCritic
 from tests.coach_probe import EPISODE_STEPS, Order
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first installs rl-coach
 
 SMALL = (36, 36)
 REAL = (120, 160)
