@@ -16,12 +16,15 @@ from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
 from services.trainer.architecture import Blueprint, Observations, SacBlueprint
 from services.trainer.exploration import SquashedNoise, exploration_of
+from services.trainer.memory import Memory
 from services.trainer.network import ActorCritic
 from services.trainer.ppo import Ppo, UpdateReport
+from services.trainer.precision import check_bfloat16
 from services.trainer.replay import Replay
 from services.trainer.rollout import Rollout, StepEnd
 from services.trainer.sac import Sac
 from services.trainer.sac_network import SacNetwork
+from services.trainer.schedules import rates_after
 
 
 class Algorithm(Protocol):
@@ -52,9 +55,9 @@ class Algorithm(Protocol):
     def is_due(self, episodes: int) -> bool:
         """Whether there is enough to learn from; so many episodes ended since the last update."""
 
-    def learn(self, rng: np.random.Generator) -> UpdateReport | None:
+    def learn(self, rng: np.random.Generator, env_steps: int) -> UpdateReport | None:
         """
-        One update; None where there is nothing to learn from.
+        One update after so many steps of all cars; None where there is nothing to learn from.
 
         Raises:
             Diverged: learning blew up.
@@ -66,13 +69,19 @@ class Algorithm(Protocol):
     def exported_policy(self, observations: Observations) -> NDArray[np.float32]:
         """What the exported policy tells for observations (n, *shape)."""
 
+    def memory(self) -> Memory:
+        """A copy of all that learning goes on from, but for what the cars went through."""
+
+    def recall(self, memory: Memory) -> None:
+        """Take over a memory of the same network; see `check_memory`."""
+
 
 def algorithm_of(spec: RunSpec, blueprint: Blueprint) -> Algorithm:
     """
     The algorithm that `training_algorithm` asks for.
 
     Raises:
-        InvalidInput: a horizon beyond the memory.
+        InvalidInput: a horizon beyond the memory, or a precision that is not to be had.
     """
     if isinstance(blueprint, SacBlueprint):
         return OffPolicy(spec, blueprint)
@@ -85,7 +94,9 @@ class OnPolicy:
     def __init__(self, spec: RunSpec, blueprint: Blueprint) -> None:
         hyper = spec.hyperparameters
         rows = _rollout_rows(hyper, blueprint.trunk.most_steps)
-        self.network = ActorCritic(blueprint, spec.seed, hyper.policy_averaging)
+        if hyper.precision == "bfloat16":
+            check_bfloat16()
+        self.network = ActorCritic(blueprint, spec.seed, hyper.policy_averaging, hyper.precision)
         self._hyper, self._ppo = hyper, Ppo(self.network, hyper)
         self._rollout = Rollout(rows, hyper.cars, blueprint, self.network.distribution)
         self._exploration = exploration_of(hyper, blueprint.continuous)
@@ -124,10 +135,11 @@ class OnPolicy:
         by_episodes = self._hyper.horizon is None
         return by_episodes and episodes >= self._hyper.num_episodes_between_training
 
-    def learn(self, rng: np.random.Generator) -> UpdateReport | None:
+    def learn(self, rng: np.random.Generator, env_steps: int) -> UpdateReport | None:
         """One update by the rollout, which is begun anew."""
         is_empty = self._rollout.known.size == 0
-        report = None if is_empty else self._ppo.update(self._rollout, rng)
+        rates = rates_after(env_steps, self._hyper)
+        report = None if is_empty else self._ppo.update(self._rollout, rng, rates)
         self._rollout.restart()
         return report
 
@@ -139,12 +151,23 @@ class OnPolicy:
         """Probabilities or means."""
         return self.network.distribution.greedy(self._ppo.exported_policy(observations))
 
+    def memory(self) -> Memory:
+        """Network and optimiser."""
+        return {**self.network.memory(), **self._ppo.adam.memory()}
+
+    def recall(self, memory: Memory) -> None:
+        """Network and optimiser."""
+        self.network.recall(memory)
+        self._ppo.adam.recall(memory)
+
 
 class OffPolicy:
     """SAC: learns from steps of a replay, as many minibatches as there were new steps."""
 
     def __init__(self, spec: RunSpec, blueprint: SacBlueprint) -> None:
         hyper = spec.hyperparameters
+        if hyper.precision != "fp32":
+            raise InvalidInput(f"precision {hyper.precision!r} with SAC: 'fp32' is accepted")
         self.network: SacNetwork = SacNetwork(blueprint, spec.seed, hyper.policy_averaging)
         self._hyper, self._sac = hyper, Sac(self.network, hyper)
         distribution = self.network.distribution
@@ -190,13 +213,14 @@ class OffPolicy:
             return self._rows_since_update >= self._hyper.horizon
         return episodes >= self._hyper.num_episodes_between_training
 
-    def learn(self, rng: np.random.Generator) -> UpdateReport | None:
+    def learn(self, rng: np.random.Generator, env_steps: int) -> UpdateReport | None:
         """One update of `replay_ratio` minibatches for each step since the last one."""
         minibatches = round(self._steps_since_update * self._hyper.replay_ratio)
         self._rows_since_update = self._steps_since_update = 0
         if self._replay.known.size == 0 or minibatches == 0:
             return None
-        return self._sac.update(self._replay, minibatches, rng)
+        rate = rates_after(env_steps, self._hyper).learning_rate
+        return self._sac.update(self._replay, minibatches, rng, rate)
 
     def forget(self) -> None:
         """Empty the replay, which is warmed up again."""
@@ -206,6 +230,15 @@ class OffPolicy:
     def exported_policy(self, observations: Observations) -> NDArray[np.float32]:
         """Actions of the means."""
         return self.network.distribution.greedy(self._sac.exported_policy(observations))
+
+    def memory(self) -> Memory:
+        """Network and optimiser."""
+        return {**self.network.memory(), **self._sac.adam.memory()}
+
+    def recall(self, memory: Memory) -> None:
+        """Network and optimiser."""
+        self.network.recall(memory)
+        self._sac.adam.recall(memory)
 
 
 def _rollout_rows(hyper: Hyperparameters, most_steps: int) -> int:

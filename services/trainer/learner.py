@@ -37,6 +37,7 @@ from services.trainer.checkpoint import (
 )
 from services.trainer.episodes import EpisodeNumbers
 from services.trainer.frozen import freeze_policy
+from services.trainer.memory import memory_path, read_memory, write_memory
 from services.trainer.ppo import Diverged
 from services.trainer.progress import (
     Activity,
@@ -73,6 +74,7 @@ class SavedCheckpoint:
     files: tuple[Path, ...]  # data, index, meta
     policy: Path  # model_13.pb
     state: Path  # state_13.json
+    memory: Path | None = None  # memory_13.npz
 
 
 class Learner:
@@ -234,9 +236,11 @@ class Learner:
         self.adopt_weights(transfer_weights(weights, source, own, self.export_weights()))
         return describe_transfer(source, own)
 
-    def save(self, folder: Path) -> SavedCheckpoint:
+    def save(self, folder: Path, *, complete: bool = False) -> SavedCheckpoint:
         """
         Write checkpoint, frozen policy and counters; the number is that of the iterations.
+
+        A `complete` one has the learner's memory too: `restore` then goes on exactly from there.
 
         Raises:
             Diverged: there are weights that are no finite numbers; nothing was written.
@@ -252,11 +256,14 @@ class Learner:
         state.write_text(self._state.model_dump_json(), "utf-8")
         policy.write_bytes(freeze_policy(weights, self._blueprint))
         files = self._write(folder, name, weights)
-        return SavedCheckpoint(name, number, env_steps, files, policy, state)
+        memory = None
+        if complete and (held := self._algorithm.memory()):
+            memory = write_memory(memory_path(folder, number), held)
+        return SavedCheckpoint(name, number, env_steps, files, policy, state, memory)
 
     def restore(self, folder: Path, name: str) -> None:
         """
-        Go on from a checkpoint of this run.
+        Go on from a checkpoint of this run; without a memory beside it the optimiser begins anew.
 
         Raises:
             NotFound: it has no file of counters; then it is for `adopt_weights`.
@@ -264,6 +271,9 @@ class Learner:
         """
         state = read_state(state_path(folder, checkpoint_number(name)))
         self._resume(folder / name)
+        memory = memory_path(folder, checkpoint_number(name))
+        if memory.exists():
+            self._algorithm.recall(read_memory(memory, self._algorithm.memory()))
         if self._numbers.ended == 0:
             self._numbers = EpisodeNumbers(state.ended_episodes())
         # Episodes may have ended after the checkpoint: `used_episodes` counts them.
@@ -318,7 +328,7 @@ class Learner:
 
     def _learn(self) -> IterationEnded | None:
         """One update, and the end of the iteration if it was its last."""
-        report = self._algorithm.learn(self._rng)
+        report = self._algorithm.learn(self._rng, self._state.env_steps)
         if report is None:
             return None
         self._meter.note_update(report)

@@ -25,17 +25,25 @@ from services.trainer.architecture import (
     Weights,
 )
 from services.trainer.distributions import STD_EPSILON, distribution_of
+from services.trainer.memory import Memory
 
 BYTE_SCALE = 255.0
 PIXEL_MEAN, PIXEL_SPREAD = 110.0, 60.0
+COMPUTED_IN = {"fp32": tf.float32, "bfloat16": tf.bfloat16}
+"""Types by the names that `precision` has."""
 LOG_STD_RANGE = (-20.0, 3.0)
 """DeepRacer's rl_coach clips the logarithm of the standard deviations to it."""
 LONG_COLUMN = 2048
 """Columns this long are orthogonal within some per cent as they are drawn; QR takes seconds."""
 
 
-def configure_threads(intra_op: int = 2, inter_op: int = 1) -> None:
-    """Set TensorFlow's thread pools; once in a process, before anything else of this module."""
+def configure_threads(intra_op: int = 1, inter_op: int = 2) -> None:
+    """
+    Set TensorFlow's thread pools; once in a process, before anything else of this module.
+
+    Value and policy are two networks of one size: one thread for each of them waits less than two
+    threads that share every operation.
+    """
     tf.config.threading.set_intra_op_parallelism_threads(intra_op)
     tf.config.threading.set_inter_op_parallelism_threads(inter_op)
 
@@ -105,10 +113,15 @@ class ActorCritic:
         seed: the same seed gives the same weights.
         averaging: how much of the exported policy an update leaves in place; 0 exports the policy
             that learns.
+        precision: of the hidden layers while it learns and acts; weights, heads and what is
+            exported are float32 throughout.
     """
 
-    def __init__(self, blueprint: Blueprint, seed: int, averaging: float = 0.0) -> None:
+    def __init__(
+        self, blueprint: Blueprint, seed: int, averaging: float = 0.0, precision: str = "fp32"
+    ) -> None:
         self.blueprint = blueprint
+        self._computed_in = COMPUTED_IN[precision]
         self.distribution = distribution_of(
             blueprint.actions, blueprint.continuous, blueprint.squashed
         )
@@ -137,15 +150,15 @@ class ActorCritic:
 
     def policy(self, inputs: Mapping[str, Any]) -> Any:
         """Raw outputs (n, width) of the policy that learns, for centred inputs."""
-        return policy_outputs(self.variables, self.blueprint, inputs)
+        return policy_outputs(self.variables, self.blueprint, self._rounded(inputs))
 
     def exported_policy(self, inputs: Mapping[str, Any]) -> Any:
-        """As `policy`, of the policy that is exported."""
+        """As `policy`, of the policy that is exported, in float32 whatever it learns in."""
         return policy_outputs(self._exported, self.blueprint, inputs)
 
     def values(self, inputs: Mapping[str, Any]) -> Any:
         """Expected returns (n,) for centred inputs."""
-        features = embed(self.variables, self.blueprint, VALUE, inputs)
+        features = embed(self.variables, self.blueprint, VALUE, self._rounded(inputs))
         return dense(self.variables, VALUE_HEAD, features)[:, 0]
 
     def average(self) -> None:
@@ -175,9 +188,33 @@ class ActorCritic:
             self._exported[name].assign(array)
         self._averaged_updates = 1  # they count as one
 
+    def _rounded(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Inputs in the type that the hidden layers then compute in."""
+        return {sensor: tf.cast(each, self._computed_in) for sensor, each in inputs.items()}
+
     def _gains(self) -> dict[str, float]:
         """Of the kernels that are not followed by a ReLU: 1 for the value, 0.01 for the policy."""
         return {VALUE_HEAD: 1.0, self.blueprint.policy_head: 0.01}
+
+    def memory(self) -> Memory:
+        """A copy of all weights as they are while it learns, and of those that are exported."""
+        return {
+            **{name: variable.numpy() for name, variable in self._remembered().items()},
+            "averaged_updates": np.asarray(self._averaged_updates, np.int64),
+        }
+
+    def recall(self, memory: Memory) -> None:
+        """Take over what another one had; names and shapes are its own."""
+        for name, variable in self._remembered().items():
+            variable.assign(memory[name])
+        self._averaged_updates = int(memory["averaged_updates"])
+
+    def _remembered(self) -> dict[str, Any]:
+        apart = {n: each for n, each in self._exported.items() if each is not self.variables[n]}
+        return {
+            **{f"weights/{name}": each for name, each in self.variables.items()},
+            **{f"exported/{name}": each for name, each in apart.items()},
+        }
 
     def _average_by(self, share: Any) -> None:
         for name, exported in self._exported.items():
@@ -256,18 +293,26 @@ def _embedding(
 
 
 def apply_layer(variables: Mapping[str, Any], network: str, layer: Layer, features: Any) -> Any:
-    """One layer and its ReLU."""
-    scope = f"{network}/{layer.name}"
+    """One layer and its ReLU, in the type of the features."""
+    scope, kind = f"{network}/{layer.name}", features.dtype
     if len(layer.kernel) == 2:
-        return tf.nn.relu(dense(variables, scope, features))
-    kernel, bias = variables[f"{scope}/kernel"], variables[f"{scope}/bias"]
+        return tf.nn.relu(_affine(variables, scope, features, kind))
+    kernel = tf.cast(variables[f"{scope}/kernel"], kind)
+    bias = tf.cast(variables[f"{scope}/bias"], kind)
     features = tf.nn.conv2d(features, kernel, layer.stride, "VALID", name=f"{scope}/Conv2D")
     return tf.nn.relu(tf.nn.bias_add(features, bias))
 
 
 def dense(variables: Mapping[str, Any], scope: str, features: Any) -> Any:
-    product = tf.matmul(features, variables[f"{scope}/kernel"], name=f"{scope}/MatMul")
-    return tf.nn.bias_add(product, variables[f"{scope}/bias"], name=f"{scope}/BiasAdd")
+    """A head: a layer without ReLU, in float32."""
+    return _affine(variables, scope, tf.cast(features, tf.float32), tf.float32)
+
+
+def _affine(variables: Mapping[str, Any], scope: str, features: Any, kind: Any) -> Any:
+    kernel = tf.cast(variables[f"{scope}/kernel"], kind)
+    bias = tf.cast(variables[f"{scope}/bias"], kind)
+    product = tf.matmul(features, kernel, name=f"{scope}/MatMul")
+    return tf.nn.bias_add(product, bias, name=f"{scope}/BiasAdd")
 
 
 def _centred(images: Any) -> Any:

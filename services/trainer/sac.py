@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.events import EpochLosses
-from services.trainer.adam import Adam
+from services.trainer.adam import Adam, clip_to_norm
 from services.trainer.architecture import Blueprint, Observations
 from services.trainer.ppo import HUBER_DELTA, Diverged, UpdateReport
 from services.trainer.replay import Replay, Transitions
@@ -38,7 +38,8 @@ class Sac:
     def __init__(self, network: SacNetwork, hyperparameters: Hyperparameters) -> None:
         self._network, self._hyper = network, hyperparameters
         learned = [*network.policy_variables, *network.critic_variables]
-        self._adam = Adam(learned, hyperparameters.lr)
+        names = {id(variable): name for name, variable in network.variables.items()}
+        self.adam = Adam({names[id(each)]: each for each in learned}, hyperparameters.lr)
         self._distribution = network.distribution
         seen, numbers = _signature(network.blueprint), tf.TensorSpec((None,), tf.float32)
         actions = tf.TensorSpec((None, *self._distribution.action_shape), tf.float32)
@@ -63,13 +64,23 @@ class Sac:
         raw: NDArray[np.float32] = self._exported(dict(observations)).numpy()
         return raw
 
-    def update(self, replay: Replay, minibatches: int, rng: np.random.Generator) -> UpdateReport:
+    def update(
+        self,
+        replay: Replay,
+        minibatches: int,
+        rng: np.random.Generator,
+        learning_rate: float | None = None,
+    ) -> UpdateReport:
         """
         Learn from so many minibatches of a replay in which something is known.
+
+        `learning_rate` is that of the hyperparameters where none is given.
 
         Raises:
             Diverged: a loss or gradient is not finite.
         """
+        rate = self._hyper.lr if learning_rate is None else learning_rate
+        self.adam.rate.assign(rate)
         probe = replay.sample(self._hyper.batch_size, rng).observations
         before = self.policy(probe)
         metrics = np.array(
@@ -80,7 +91,7 @@ class Sac:
         )
         self._network.average()
         moved = self._distribution.divergence(before, self.policy(probe)).numpy()
-        return _report(metrics, float(moved.mean()))
+        return _report(metrics, float(moved.mean()), rate)
 
     def _minibatch(self, drawn: Transitions, rng: np.random.Generator) -> NDArray[np.float32]:
         """Learn from one minibatch; returns the metrics of `_step_on`."""
@@ -132,10 +143,8 @@ class Sac:
             *tape.gradient(policy_loss, network.policy_variables),
             *tape.gradient(critic_loss, network.critic_variables),
         ]
-        norm = tf.linalg.global_norm(gradients)
-        if self._hyper.max_grad_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._hyper.max_grad_norm, norm)
-        self._adam.descend(gradients)
+        gradients, norm = clip_to_norm(gradients, self._hyper.max_grad_norm)
+        self.adam.descend(gradients)
         network.follow(self._hyper.tau)
         variances = [tf.math.reduce_variance(each) for each in (q_errors[0], q_targets)]
         entropy = -tf.reduce_mean(log_probs)
@@ -157,7 +166,7 @@ def _signature(blueprint: Blueprint) -> Mapping[str, Any]:
     }
 
 
-def _report(metrics: NDArray[np.float32], divergence: float) -> UpdateReport:
+def _report(metrics: NDArray[np.float32], divergence: float, learning_rate: float) -> UpdateReport:
     """Means over the minibatches (minibatches, metrics); the value loss is the action values'."""
     means = [float(each) for each in metrics.mean(axis=0)]
     policy_loss, q_loss, _, entropy, unexplained, spread, norm = means
@@ -173,4 +182,5 @@ def _report(metrics: NDArray[np.float32], divergence: float) -> UpdateReport:
         explained_variance=1 - unexplained / spread if spread > 0 else None,
         clip_fraction=None,
         gradient_norm=norm,
+        learning_rate=learning_rate,
     )

@@ -199,7 +199,8 @@ def _cloned_hyperparameters(spec: RunSpec, given: Mapping[str, Any]) -> Checked[
         before.pop("horizon", None)  # who asks for episodes does not want the horizon
     if given.get("horizon") is not None:
         before.pop("num_episodes_between_training", None)
-    return check_hyperparameters({**before, **given}, "hyperparameters")
+    network = spec.metadata.neural_network
+    return check_hyperparameters({**before, **given}, "hyperparameters", network)
 
 
 def submission_of(command: StartRun) -> Submission:

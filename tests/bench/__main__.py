@@ -8,6 +8,8 @@ ROWS = (
     "camera_speed",
     "simulator_peers",
     "reward_speed",
+    "learner_speed",
+    "policy_runtimes",
     "bus_overhead",
     "engine_speed",
 )

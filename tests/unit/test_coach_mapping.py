@@ -116,6 +116,10 @@ def test_what_deepracer_does_is_supported() -> None:
     [
         (spec_with(horizon=64), "horizon: got 64; accepted by engine 'coach': none"),
         (spec_with(policy_averaging=0.5), "policy_averaging: got 0.5; accepted by engine 'coach'"),
+        (spec_with(target_kl=0.1), "target_kl: got 0.1; accepted by engine 'coach': none"),
+        (spec_with(lr_decay=0.5, decay_steps=9), "lr_decay: got 0.5; accepted by engine 'coach'"),
+        (spec_with(entropy_decay=0.0, decay_steps=9), "entropy_decay: got 0.0; accepted by engine"),
+        (spec_with(precision="bfloat16"), "precision: got 'bfloat16'; accepted by engine 'coach'"),
         (spec_with({"neural_network": "FAST"}), "neural_network: got 'FAST'; accepted by engine"),
         (
             spec_with({"training_algorithm": "sac", "action_space": RANGES}),

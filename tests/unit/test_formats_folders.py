@@ -17,7 +17,7 @@ from libs.common.deepracer.folder import (
     read_run_folder,
     run_name_of,
 )
-from libs.common.deepracer.hyperparameters import Hyperparameters
+from libs.common.deepracer.hyperparameters import NETWORK_PRESETS, Hyperparameters
 from libs.common.deepracer.run_file import RunFile
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.deepracer.support import check_start, check_supported
@@ -68,6 +68,15 @@ def test_our_form_is_read() -> None:
     assert spec.hyperparameters.horizon == 16
     assert spec.reward_function == REWARD.decode()
     assert checked.warnings == ()
+
+
+def test_a_presets_values_for_the_network_are_those_of_a_folder_and_of_a_document() -> None:
+    metadata = json.loads(OURS["model_metadata.json"]) | {"neural_network": "FAST"}
+    files = {**OURS, "model_metadata.json": json.dumps(metadata).encode()}
+    spec = read_run_folder(files).value
+    assert spec.hyperparameters.lr == NETWORK_PRESETS["sprint", "FAST"]["lr"]
+    document = spec.model_dump(mode="json") | {"hyperparameters": {"preset": "sprint"}}
+    assert read_run_document(json.dumps(document).encode()).value == spec
 
 
 def test_name_and_track_from_outside_go_before_the_folders() -> None:
@@ -509,6 +518,7 @@ def test_the_learner_takes_sac_with_continuous_actions() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"precision": "bfloat16"}, "precision: got 'bfloat16' with SAC; accepted: 'fp32'"),
         ({"replay_size": 32}, "replay_size: got 32; accepted: at least batch_size, 64"),
         ({"replay_size": 100, "cars": 128}, "replay_size: got 100; accepted: at least cars, 128"),
         (

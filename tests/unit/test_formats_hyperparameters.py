@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from libs.common.deepracer.hyperparameters import (
+    NETWORK_PRESETS,
     PRESETS,
     Hyperparameters,
     parse_hyperparameters,
@@ -69,9 +70,12 @@ def test_the_case_of_names_does_not_matter() -> None:
 
 
 def test_keys_of_2019_without_effect_are_accepted_with_a_warning() -> None:
-    checked = parse_hyperparameters(b'{"lr_decay_rate": 0, "tensorboard": "false"}')
+    checked = parse_hyperparameters(b'{"lr_decay_rate": 0, "dump_gifs": "false"}')
     assert checked.value == Hyperparameters()
-    assert len(checked.warnings) == 2
+    assert checked.warnings == (
+        "hyperparameters.json: lr_decay_rate is accepted and has no effect",
+        "hyperparameters.json: dump_gifs is accepted and has no effect",
+    )
 
 
 def test_values_that_deepracer_itself_would_refuse_are_accepted_with_a_warning() -> None:
@@ -149,3 +153,28 @@ def test_a_published_file_is_read() -> None:
     assert (checked.value.discount_factor, checked.value.num_epochs) == (0.95, 3)
     assert checked.value.loss_type == "huber"
     assert checked.warnings == ()
+
+
+def of_network(network: str, **keys: Any) -> Hyperparameters:
+    return parse_hyperparameters(json.dumps(keys).encode(), network=network).value
+
+
+def test_a_preset_has_values_of_its_own_for_some_networks_and_given_keys_override_them() -> None:
+    tuned = NETWORK_PRESETS["sprint", "FAST"]["lr"]
+    assert of_network("FAST", preset="sprint").lr == tuned != PRESETS["sprint"]["lr"]
+    assert of_network("FAST", preset="sprint", lr=1e-4).lr == 1e-4
+    assert (
+        of_network("DEEP_CONVOLUTIONAL_NETWORK_SHALLOW", preset="sprint").lr
+        == parse(preset="sprint").lr
+    )
+
+
+def test_without_a_preset_the_network_changes_nothing() -> None:
+    assert of_network("FAST") == of_network("FAST", preset="deepracer") == Hyperparameters()
+
+
+@pytest.mark.parametrize(("preset", "network"), NETWORK_PRESETS)
+def test_values_of_a_network_belong_to_a_preset_and_are_valid(preset: str, network: str) -> None:
+    values = of_network(network, preset=preset).model_dump()
+    expected = {**PRESETS[preset], **NETWORK_PRESETS[preset, network]}
+    assert {key: values[key] for key in expected} == expected

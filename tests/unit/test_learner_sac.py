@@ -7,24 +7,29 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+from libs.common.deepracer.continuous import command_bounds, scale_actions
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.metadata import ContinuousActionSpace, ContinuousRange, ModelMetadata
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
 from libs.common.events import CarStep
+from libs.common.observations import sensors_of
+from services.simulator.action_space import ActionSpace
+from services.simulator.policy import ExportedPolicy
 from services.trainer.architecture import (
     SAC_POLICY,
     SAC_Q,
     SAC_TARGET_V,
     SAC_V,
     SacBlueprint,
+    blueprint_of,
     sensor_shapes,
 )
 from services.trainer.checkpoint import read_checkpoint, write_checkpoint
 from services.trainer.distributions import SquashedGaussian
 from services.trainer.exploration import SquashedNoise
-from services.trainer.exports import FORMATS, export_policy
-from services.trainer.frozen import run_frozen
+from services.trainer.exports import FORMATS, export_policy, random_observations
+from services.trainer.frozen import freeze_policy, run_frozen
 from services.trainer.learner import Learner
 from services.trainer.ppo import Diverged
 from services.trainer.replay import Transitions
@@ -273,6 +278,23 @@ def test_every_format_comes_back_as_the_live_policy(kind, tmp_path):
     weights = lively(MIXED).export_weights()
     (export,) = export_policy(weights, MIXED, NAME, tmp_path, [kind])
     assert export.difference <= (1e-3 if kind == "openvino-fp16" else 1e-5)
+
+
+def test_the_simulator_drives_what_the_frozen_policy_says(tmp_path):
+    metadata = spec_with().metadata
+    blueprint = blueprint_of(metadata)
+    network = lively(blueprint)
+    file = tmp_path / "model_13.pb"
+    file.write_bytes(freeze_policy(network.export_weights(), blueprint))
+    seen = random_observations(blueprint)
+    raw = network.policy(network.centre(seen)).numpy()
+    outputs = ExportedPolicy(file, sensors_of(metadata)).probabilities(seen)
+    assert np.abs(outputs - np.tanh(raw[:, :2])).max() <= 1e-5
+    orders = ActionSpace(metadata).most_probable(outputs)
+    expected = scale_actions(command_bounds(SPACE), np.tanh(raw[:, :2]))
+    assert np.allclose(orders.steering_rad, expected[:, 0], atol=1e-5)
+    assert np.allclose(orders.speed_mps, expected[:, 1], atol=1e-5)
+    assert np.ptp(orders.steering_rad) > 0.01
 
 
 def spec_with(network="FAST", seed=0, space=SPACE, **hyperparameters):

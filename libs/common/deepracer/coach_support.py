@@ -9,32 +9,33 @@ NETWORKS = (
 )
 """DeepRacer's own."""
 
+HYPERPARAMETERS: dict[str, tuple[object, str]] = {
+    "horizon": (None, "none, as it learns from whole episodes: num_episodes_between_training"),
+    "policy_averaging": (0.0, "0"),
+    "target_kl": (None, "none"),
+    "lr_decay": (1.0, "1"),
+    "entropy_decay": (1.0, "1"),
+    "precision": ("fp32", "'fp32'"),
+}
+"""The one value that each may have, and how that is told."""
+
 
 def coach_problems(spec: RunSpec) -> list[str]:
     """What keeps a run from being trained by engine `coach`, each with what is accepted."""
-    metadata, hyper = spec.metadata, spec.hyperparameters
+    metadata = spec.metadata
     problems = []
     if metadata.training_algorithm != "clipped_ppo":
-        problems.append(
-            _problem("model_metadata.json: training_algorithm", metadata.training_algorithm)
-            + "'clipped_ppo'"
-        )
+        key = "model_metadata.json: training_algorithm"
+        problems.append(_problem(key, metadata.training_algorithm, "'clipped_ppo'"))
     if metadata.neural_network not in NETWORKS:
-        accepted = ", ".join(map(repr, NETWORKS))
-        problems.append(
-            _problem("model_metadata.json: neural_network", metadata.neural_network) + accepted
-        )
-    if hyper.horizon is not None:
-        problems.append(
-            _problem("hyperparameters.json: horizon", hyper.horizon)
-            + "none, as it learns from whole episodes: num_episodes_between_training"
-        )
-    if hyper.policy_averaging:
-        problems.append(
-            _problem("hyperparameters.json: policy_averaging", hyper.policy_averaging) + "0"
-        )
+        key, accepted = "model_metadata.json: neural_network", ", ".join(map(repr, NETWORKS))
+        problems.append(_problem(key, metadata.neural_network, accepted))
+    for key, (only, accepted) in HYPERPARAMETERS.items():
+        value = getattr(spec.hyperparameters, key)
+        if value != only:
+            problems.append(_problem(f"hyperparameters.json: {key}", value, accepted))
     return problems
 
 
-def _problem(key: str, value: object) -> str:
-    return f"{key}: got {value!r}; accepted by engine 'coach': "
+def _problem(key: str, value: object, accepted: str) -> str:
+    return f"{key}: got {value!r}; accepted by engine 'coach': {accepted}"

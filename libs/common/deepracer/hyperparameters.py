@@ -36,9 +36,19 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_grad_norm": 1.0,
         "reward_scale": 0.1,
         "policy_averaging": 0.85,
+        "sac_alpha": 0.002,
+        "replay_ratio": 0.5,
+        "warm_up_steps": 512,
+        "tau": 0.05,
     },
 }
 """What `"preset"` stands for: the defaults of the keys that are not given."""
+
+NETWORK_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
+    # A small network takes far larger steps: a quarter of the steps to reliable laps.
+    ("sprint", "FAST"): {"lr": 2e-3},
+}
+"""What differs from a preset, by its name and the network that learns."""
 
 CONSOLE_RANGES: dict[str, tuple[float, float]] = {
     "batch_size": (32, 512),
@@ -48,7 +58,7 @@ CONSOLE_RANGES: dict[str, tuple[float, float]] = {
 }
 """What DeepRacer itself accepts where we accept more (reference 1.2)."""
 
-NO_EFFECT = ("lr_decay_rate", "lr_decay_steps", "tensorboard", "dump_mp4", "dump_gifs")
+NO_EFFECT = ("lr_decay_rate", "lr_decay_steps", "dump_mp4", "dump_gifs")
 """Keys of 2019 that are taken and have no effect."""
 
 
@@ -81,6 +91,12 @@ class Hyperparameters(Strict):
     max_grad_norm: float | None = Field(default=None, gt=0)
     reward_scale: float = Field(default=1.0, gt=0)
     policy_averaging: float = Field(default=0.0, ge=0, lt=1)  # of the exported policy
+    target_kl: float | None = Field(default=None, gt=0)  # nats; ends an update's epochs
+    decay_steps: int | None = Field(default=None, ge=1)  # of all cars, for both that follow
+    lr_decay: float = Field(default=1.0, gt=0, le=1)  # the share of it that is left in the end
+    entropy_decay: float = Field(default=1.0, ge=0, le=1)
+    precision: Literal["fp32", "bfloat16"] = "fp32"
+    tensorboard: bool = False  # event files beside the checkpoints
     # ours, for SAC
     replay_size: int = Field(default=20_000, ge=1, le=1_000_000)  # steps of all cars
     replay_ratio: float = Field(default=1.0, gt=0, le=64)  # minibatches for each of them
@@ -101,6 +117,19 @@ class Hyperparameters(Strict):
             raise PydanticCustomError(MANY, "{problems}", context)
         return {**_preset_for(data["preset"], given), **given}
 
+    @model_validator(mode="after")
+    def _check_decay(self) -> "Hyperparameters":
+        """What decays needs to know until when."""
+        decays = self.lr_decay < 1 or self.entropy_decay < 1
+        if decays and self.decay_steps is None:
+            given = f"lr_decay {self.lr_decay:g} and entropy_decay {self.entropy_decay:g}"
+            raise PydanticCustomError(
+                MANY,
+                "{problems}",
+                {"problems": [f"decay_steps: missing beside {given}; accepted: 1 or more steps"]},
+            )
+        return self
+
     @field_validator("loss_type", "exploration_type", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
@@ -109,10 +138,12 @@ class Hyperparameters(Strict):
 
 
 def parse_hyperparameters(
-    data: bytes, filename: str = "hyperparameters.json"
+    data: bytes, filename: str = "hyperparameters.json", network: str | None = None
 ) -> Checked[Hyperparameters]:
     """
     Read the file; numbers may be text, and all may lie under a key `hyperparameters`.
+
+    `network` is that of the model's metadata, for which a preset may have values of its own.
 
     Raises:
         InvalidInput: every problem, each with the value and what is accepted.
@@ -120,10 +151,12 @@ def parse_hyperparameters(
     raw = parse_json_object(data, filename)
     if list(raw) == ["hyperparameters"] and isinstance(raw["hyperparameters"], dict):
         raw = raw["hyperparameters"]
-    return check_hyperparameters(raw, filename)
+    return check_hyperparameters(raw, filename, network)
 
 
-def check_hyperparameters(raw: Mapping[str, Any], where: str) -> Checked[Hyperparameters]:
+def check_hyperparameters(
+    raw: Mapping[str, Any], where: str, network: str | None = None
+) -> Checked[Hyperparameters]:
     """As `parse_hyperparameters`, for values that are read already."""
     findings = Findings(where)
     given = _without_idle_keys(raw, findings)
@@ -131,13 +164,21 @@ def check_hyperparameters(raw: Mapping[str, Any], where: str) -> Checked[Hyperpa
         del given["preset"]  # the other keys are read all the same
     _check_exclusion(given, findings)
     try:
-        value = Hyperparameters.model_validate(given)
+        value = Hyperparameters.model_validate(fit_preset(given, network))
     except ValidationError as error:
         note_errors(error, Hyperparameters, findings)
         raise InvalidInput(findings.problems) from error
     findings.raise_problems()
     _warn_of_console(value, given, findings)
     return findings.checked(value)
+
+
+def fit_preset(given: Mapping[str, Any], network: str | None) -> dict[str, Any]:
+    """What is given; where it names a preset, with what this differs in for that network."""
+    preset = given.get("preset")
+    if not isinstance(preset, str) or network is None:
+        return dict(given)
+    return {**NETWORK_PRESETS.get((preset, network), {}), **given}
 
 
 def _check_preset(name: Any, findings: Findings) -> bool:

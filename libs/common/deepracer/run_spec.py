@@ -5,12 +5,13 @@ A `RunSpec` travels in `RunQueued`, so that the journal alone reproduces a run. 
 the border (`folder.py` reads it from a run folder) and trusted from there on.
 """
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from libs.common.deepracer.hyperparameters import Hyperparameters
+from libs.common.deepracer.hyperparameters import Hyperparameters, fit_preset
 from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.problems import MANY
 from libs.common.deepracer.race_spec import RaceSpec as RaceSpec
@@ -108,6 +109,20 @@ class RunSpec(Strict):
     hyperparameters: Hyperparameters = Hyperparameters()
     reward_function: str  # Python source
     notes: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fit_the_preset(cls, data: Any) -> Any:
+        """A preset has values of its own for some networks."""
+        if not isinstance(data, Mapping):
+            return data
+        metadata, given = data.get("metadata"), data.get("hyperparameters")
+        if not isinstance(metadata, Mapping | ModelMetadata) or not isinstance(given, Mapping):
+            return data
+        of_metadata = metadata if isinstance(metadata, Mapping) else metadata.model_dump()
+        network = of_metadata.get("neural_network")
+        fitted = fit_preset(given, network if isinstance(network, str) else None)
+        return {**data, "hyperparameters": fitted}
 
     @model_validator(mode="after")
     def _fill_the_tracks(self) -> Self:

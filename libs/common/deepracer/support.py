@@ -98,4 +98,9 @@ def _replay_problems(hyperparameters: Hyperparameters) -> list[str]:
             f"hyperparameters.json: warm_up_steps: got {hyperparameters.warm_up_steps}; accepted: "
             f"up to replay_size, {size}"
         )
+    if hyperparameters.precision != "fp32":
+        problems.append(
+            f"hyperparameters.json: precision: got {hyperparameters.precision!r} with SAC; "
+            "accepted: 'fp32'"
+        )
     return problems

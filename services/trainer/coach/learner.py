@@ -18,6 +18,7 @@ from services.trainer.architecture import Blueprint, Observations, Weights
 from services.trainer.checkpoint import SUFFIXES, read_checkpoint
 from services.trainer.coach.agent import CoachAgent
 from services.trainer.learner import Learner
+from services.trainer.memory import Memory
 from services.trainer.ppo import Diverged, UpdateReport
 from services.trainer.rollout import StepEnd
 
@@ -73,7 +74,7 @@ class CoachAlgorithm:
         enough = episodes >= self._hyper.num_episodes_between_training
         return enough or self._agent.kept_steps >= self._blueprint.trunk.most_steps
 
-    def learn(self, rng: np.random.Generator) -> UpdateReport:
+    def learn(self, rng: np.random.Generator, env_steps: int) -> UpdateReport:
         """One update by the episodes that have ended."""
         self._seed_by(rng)
         report = self._agent.learn()
@@ -94,6 +95,13 @@ class CoachAlgorithm:
     def exported_policy(self, observations: Observations) -> NDArray[np.float32]:
         """Probabilities, or means."""
         return self._agent.policy(observations)
+
+    def memory(self) -> Memory:
+        """Nothing: its checkpoints hold all of it."""
+        return {}
+
+    def recall(self, memory: Memory) -> None:
+        """There is nothing to take over."""
 
     def save(self, prefix: Path) -> None:
         """Write rl-coach's own checkpoint."""

@@ -9,8 +9,8 @@ defaults are others.
 from collections.abc import Mapping
 
 from libs.common.deepracer.hyperparameters import Hyperparameters
+from services.trainer.adam import BETA_1, BETA_2, EPSILON
 from services.trainer.architecture import Blueprint
-from services.trainer.ppo import ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON
 
 Scheme = tuple[tuple[int, ...], ...]
 """Layers in order: (filters, kernel, stride) of a convolution, (units,) of a dense layer."""
@@ -23,9 +23,9 @@ def network_values(hyper: Hyperparameters) -> Mapping[str, object]:
         "learning_rate": hyper.lr,
         "learning_rate_decay_rate": 0,
         "optimizer_type": "Adam",
-        "adam_optimizer_beta1": ADAM_BETA_1,
-        "adam_optimizer_beta2": ADAM_BETA_2,
-        "optimizer_epsilon": ADAM_EPSILON,
+        "adam_optimizer_beta1": BETA_1,
+        "adam_optimizer_beta2": BETA_2,
+        "optimizer_epsilon": EPSILON,
         "replace_mse_with_huber_loss": hyper.loss_type == "huber",
         "clip_gradients": hyper.max_grad_norm,  # by the norm of all
     }

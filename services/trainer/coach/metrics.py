@@ -53,6 +53,7 @@ class UpdateWatch:
             explained_variance=_explained(self._values, self._targets),
             clip_fraction=float(metrics[..., 4].mean()),
             gradient_norm=float(metrics[..., 5].mean()),
+            learning_rate=self._agent.ap.network_wrappers["main"].learning_rate,
         )
 
     def _fill_advantages(self, batch: Any) -> None:
