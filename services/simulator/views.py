@@ -12,7 +12,7 @@ from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.tracks import Track
 from services.simulator.camera import Camera
 from services.simulator.pictures import Pictures
-from services.simulator.sensors import CAMERAS, Array, Render, Sensors, with_channels
+from services.simulator.sensors import CAMERAS, FRONT_CAMERA, Array, Render, Sensors, with_channels
 from services.simulator.traffic import LEARNERS, Traffic
 from services.simulator.varied_views import VariedViews
 from services.simulator.vehicle import Cars
@@ -114,4 +114,4 @@ class Views:
 
 
 def _eyes(metadata: ModelMetadata | None) -> Eyes:
-    return (metadata.sensor, metadata.lidar_config) if metadata else ((), None)
+    return (metadata.sensor, metadata.lidar_config) if metadata else ((FRONT_CAMERA,), None)

@@ -52,7 +52,7 @@ def main(engine: Callable[[], "MakeLearner"] = native) -> None:
     if SPARE in sys.argv[1:]:
         _get_ready()
     line = _read_line()
-    if not line:  # a spare that nobody needs any more: nothing to clean up, which takes seconds
+    if not line:  # a spare that nobody needs any more
         os._exit(0)
     order, began_s = LearnerOrder.model_validate_json(line), time.perf_counter()
     lines = log.BusLines("trainer", f"learner-{order.run_id}")
@@ -73,6 +73,8 @@ def main(engine: Callable[[], "MakeLearner"] = native) -> None:
         report = LearnerReport(outcome="failed", reason=str(error))
     sys.stdout.write(report.model_dump_json() + "\n")
     sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # all is said and closed; to take TensorFlow apart would hold up the run's end
 
 
 def _get_ready() -> None:

@@ -2,7 +2,7 @@
 Where the time goes from `slipstream train` to a model that is evaluated, through the whole stack.
 
     python -m tests.bench.stack_time --network FAST --runs 3
-    python -m tests.bench.stack_time --runs 3 --no-spare
+    python -m tests.bench.stack_time --runs 3 --iterations 1 --no-spare
 
 Starts a stack of its own, trains the starter with each seed and prints when each milestone of the
 run was reached, in seconds since the command was given, as the events of its journal tell.
@@ -121,11 +121,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", default=NETWORK)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--iterations", type=int, help="end each run after so many")
     parser.add_argument("--no-spare", action="store_true", help="each learner starts cold")
     arguments = parser.parse_args()
     stamina.instrumentation.set_on_retry_hooks([])
     with tempfile.TemporaryDirectory() as scratch:
-        folder = starter_with(Path(scratch) / "starter", LIMITS)
+        limits = {"max_iterations": arguments.iterations} if arguments.iterations else LIMITS
+        folder = starter_with(Path(scratch) / "starter", limits)
         file = folder / "model_metadata.json"
         metadata = json.loads(file.read_text()) | {"neural_network": arguments.network}
         file.write_text(json.dumps(metadata))

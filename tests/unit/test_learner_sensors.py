@@ -1,11 +1,13 @@
 """Every car that DeepRacer allows learns, is exported and is evaluated with its own sensors."""
 
+import json
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.metadata import ModelMetadata
@@ -25,6 +27,7 @@ from libs.common.tracks import load_built_in
 from services.simulator.evaluation import drive_trials
 from services.simulator.race import Race
 from services.simulator.rollout import Rollout
+from services.simulator.verbs import app
 from services.trainer.learner import Learner
 
 CAMERAS = ("FRONT_FACING_CAMERA", "LEFT_CAMERA", "STEREO_CAMERAS")
@@ -158,6 +161,16 @@ def evaluation(spec: RunSpec) -> EvaluatePolicy:
         reward_function=spec.reward_function,
         trials=2,
     )
+
+
+def test_a_policy_with_any_sensors_drives_for_people_to_look_at(tmp_path: Path) -> None:
+    spec = run_with("STEREO_CAMERAS", "LIDAR")
+    policy = Learner(spec).save(tmp_path).policy
+    metadata = json.dumps({"action_space": ACTIONS, "sensor": ["STEREO_CAMERAS", "LIDAR"]})
+    (tmp_path / "model_metadata.json").write_text(metadata)
+    options = ["--seconds", "1", "--no-video", "--no-plot", "--json"]
+    done = CliRunner().invoke(app, ["drive", "--policy", str(policy), *options])
+    assert json.loads(done.stdout)["driver"] == str(policy)
 
 
 def test_opponents_with_other_sensors_drive_with_their_own(tmp_path: Path) -> None:
