@@ -77,7 +77,7 @@ class CoachAgent:
             does not know.
         hyper: without a horizon.
         seed: of all random numbers.
-        folder: where rl-coach may write.
+        folder: where rl-coach may write while it is built; later it writes nothing by itself.
     """
 
     def __init__(

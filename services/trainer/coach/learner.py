@@ -28,11 +28,9 @@ class CoachAlgorithm:
 
     def __init__(self, spec: RunSpec, blueprint: Blueprint) -> None:
         self._hyper, self._blueprint = spec.hyperparameters, blueprint
-        self._folder = tempfile.TemporaryDirectory(prefix="slipstream-coach-")
-        self.network: Any = CoachAgent(
-            blueprint, spec.hyperparameters, spec.seed, Path(self._folder.name)
-        )
-        self._agent: CoachAgent = self.network
+        with tempfile.TemporaryDirectory(prefix="slipstream-coach-") as folder:
+            self._agent = CoachAgent(blueprint, self._hyper, spec.seed, Path(folder))
+        self.network: Any = self._agent
         self._rng: np.random.Generator | None = None
         self._rewards, self._ends = self._unknown()
         self._is_aged = False
