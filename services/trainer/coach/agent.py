@@ -8,6 +8,7 @@ This module needs `compatibility.install()` to have run.
 """
 
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as v1
 from numpy.typing import NDArray
+from rl_coach import utils
 from rl_coach.agents.clipped_ppo_agent import ClippedPPOAgent, ClippedPPOAgentParameters
 from rl_coach.architectures.embedder_parameters import InputEmbedderParameters
 from rl_coach.architectures.layers import Conv2d, Dense
@@ -86,6 +88,9 @@ class CoachAgent:
         self._blueprint, self._hyper = blueprint, hyper
         self.distribution = distribution_of(blueprint.actions, blueprint.continuous)
         _silence(screen, "log_dict", "log_title")
+        # Its locks are of one process here. Those of a `Manager` are processes of their own, which
+        # outlive a learner that ends at once and hold its output open: the trainer would wait.
+        utils.Manager = lambda: threading
         with v1.Graph().as_default():
             self._manager = _manager(blueprint, hyper, seed, folder)
         self._agent = self._manager.level_managers[0].agents["agent"]
