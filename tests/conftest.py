@@ -1,6 +1,7 @@
 """Fixtures: the real servers, and a bus and a store on them."""
 
 import os
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -39,6 +40,13 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the published data is not beside this checkout")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def coach_python() -> Path:
+    """The Python that has rl-coach: `make install-coach` makes it where it is missing."""
+    subprocess.run(["make", "install-coach"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return ROOT / ".venv-coach" / "bin" / "python"
 
 
 @pytest.fixture

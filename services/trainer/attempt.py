@@ -70,7 +70,12 @@ class Attempt:
     async def _train(self) -> LearnerReport | None:
         if self._leaving:
             return None
-        self._learner = await self._spares.start(self._command, self._order())
+        try:
+            self._learner = await self._spares.start(self._command, self._order())
+        except FileNotFoundError:  # it was there when the run was queued, or on another machine
+            engine = self._record.spec.engine
+            reason = f"{self._command[0]} is missing, which engine {engine!r} needs"
+            return LearnerReport(outcome="failed", reason=reason)
         self._log.info("learner started", resumed_from=getattr(self._record.last, "name", None))
         beside = [
             asyncio.create_task(self._beside(self._follow())),

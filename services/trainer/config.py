@@ -1,12 +1,14 @@
 """Settings of the trainer and of its learner processes."""
 
 import sys
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from libs.common.config import ServiceSettings
 
+COACH = Path(__file__).parents[2] / ".venv-coach" / "bin" / "python"
 LEARNER = (sys.executable, "-m", "services.trainer.learner_process")
 
 
@@ -24,3 +26,5 @@ class TrainerSettings(ServiceSettings):
     warm_learners: int = Field(1, ge=0, le=64)
     # What trains a run, by the protocol that `order.py` tells; empty is the one that comes along.
     learner_command: tuple[str, ...] = ()
+    # The Python that has rl-coach, for runs of engine coach; empty is that of `make install-coach`.
+    coach_python: str = ""

@@ -20,10 +20,11 @@ from libs.common.deepracer.metadata import ContinuousActionSpace, ModelMetadata
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
 from libs.common.events import CarStep, IterationEnded
-from services.trainer.algorithms import algorithm_of
+from services.trainer.algorithms import Algorithm, algorithm_of
 from services.trainer.architecture import (
     HEIGHT_PX,
     WIDTH_PX,
+    Blueprint,
     Observations,
     Weights,
     blueprint_of,
@@ -86,6 +87,7 @@ class Learner:
         used_episodes: numbers of episodes that ended in earlier attempts, as the journal has them;
             without them a restored learner takes those that its checkpoint counted.
         clock: seconds that only grow.
+        algorithm: makes what acts and learns.
 
     Raises:
         InvalidInput: a horizon beyond the memory.
@@ -99,11 +101,12 @@ class Learner:
         width_px: int = WIDTH_PX,
         used_episodes: Iterable[int] = (),
         clock: Callable[[], float] = time.perf_counter,
+        algorithm: Callable[[RunSpec, Blueprint], Algorithm] = algorithm_of,
     ) -> None:
         self._spec, self._hyper, self._clock = spec, spec.hyperparameters, clock
         self._size_px = (height_px, width_px)
         self._blueprint = blueprint_of(spec.metadata, *self._size_px)
-        self._algorithm = algorithm_of(spec, self._blueprint)
+        self._algorithm = algorithm(spec, self._blueprint)
         self._network = self._algorithm.network
         self._distribution = self._network.distribution
         self._numbers = EpisodeNumbers(used_episodes)
@@ -252,10 +255,10 @@ class Learner:
         self._state.episode_gaps = self._numbers.gaps
         state.write_text(self._state.model_dump_json(), "utf-8")
         policy.write_bytes(freeze_policy(weights, self._blueprint))
-        files = write_checkpoint(folder, name, weights)
-        memory = memory_path(folder, number) if complete else None
-        if memory is not None:
-            write_memory(memory, self._algorithm.memory())
+        files = self._write(folder, name, weights)
+        memory = None
+        if complete and (held := self._algorithm.memory()):
+            memory = write_memory(memory_path(folder, number), held)
         return SavedCheckpoint(name, number, env_steps, files, policy, state, memory)
 
     def restore(self, folder: Path, name: str) -> None:
@@ -267,7 +270,7 @@ class Learner:
             InvalidInput: files are broken or of another network.
         """
         state = read_state(state_path(folder, checkpoint_number(name)))
-        self.adopt_checkpoint(folder / name)
+        self._resume(folder / name)
         memory = memory_path(folder, checkpoint_number(name))
         if memory.exists():
             self._algorithm.recall(read_memory(memory, self._algorithm.memory()))
@@ -279,6 +282,14 @@ class Learner:
         self._algorithm.forget()
         self._meter = IterationMeter(self._distribution.bins, self._state)
         self._rng = self._random_numbers()
+
+    def _write(self, folder: Path, name: str, weights: Weights) -> tuple[Path, ...]:
+        """The files of a checkpoint."""
+        return write_checkpoint(folder, name, weights)
+
+    def _resume(self, prefix: Path) -> None:
+        """Take over a checkpoint of this run."""
+        self.adopt_checkpoint(prefix)
 
     def _check(self, observations: Observations, steps: Sequence[CarStep]) -> None:
         cars = self._hyper.cars

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from libs.common import log
 from libs.common.bus import Bus
 from libs.common.config import load
+from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import PlatformError
 from libs.common.objects import ObjectStore
 from libs.common.tasks import end
@@ -28,10 +29,21 @@ from services.trainer.spares import SPARE
 if TYPE_CHECKING:
     from services.trainer.learner import Learner
 
+    MakeLearner = Callable[[RunSpec], Learner]
+
 EXIT_ORPHANED = 4
 
 
-def main() -> None:
+def native() -> "MakeLearner":
+    """Our own learner; TensorFlow takes seconds to import and only this process needs it."""
+    from services.trainer.learner import Learner
+    from services.trainer.network import configure_threads
+
+    configure_threads()
+    return Learner
+
+
+def main(engine: Callable[[], "MakeLearner"] = native) -> None:
     """Read the order, build the learner, train, report."""
     # The orthogonal matrices that weights begin as: two threads of OpenBLAS wait for each other
     # longer than one takes, on a busy machine a hundred times as long.
@@ -45,14 +57,10 @@ def main() -> None:
     order, began_s = LearnerOrder.model_validate_json(line), time.perf_counter()
     lines = log.BusLines("trainer", f"learner-{order.run_id}")
     log.configure(settings.log_level, lines)
-    # TensorFlow takes seconds to import and only this process needs it.
-    from services.trainer.learner import Learner
-    from services.trainer.network import configure_threads
-
-    configure_threads()
-    imported_s = time.perf_counter()
     try:
-        learner = Learner(order.spec)
+        make = engine()
+        imported_s = time.perf_counter()
+        learner = make(order.spec)
         built_s = time.perf_counter()
         learner.compile()
         took_s = {

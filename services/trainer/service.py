@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -21,7 +22,8 @@ from libs.common.tasks import end
 from services.trainer.api import add_routes
 from services.trainer.attempt import Attempt
 from services.trainer.claims import Claims
-from services.trainer.config import LEARNER, TrainerSettings
+from services.trainer.coach.environment import CoachEnvironment
+from services.trainer.config import COACH, LEARNER, TrainerSettings
 from services.trainer.evaluations import Evaluations
 from services.trainer.heartbeats import Heartbeats
 from services.trainer.imports import Imports
@@ -62,7 +64,10 @@ class Trainer(Service[TrainerSettings]):
         self.requests = await Requests.open(self.bus)
         self.evaluations = await Evaluations.open(self.bus, self.table, self.models, self.tracks)
         self.imports = Imports(self.objects, self.table, self.tracks)
-        self.queue = RunQueue(self.bus, self.objects, self.table, self.tracks, self.models)
+        self.coach = CoachEnvironment(Path(self.settings.coach_python or COACH))
+        self.queue = RunQueue(
+            self.bus, self.objects, self.table, self.tracks, self.models, self.coach
+        )
         self.spares = self._spares()
         self.claims = self._claims()
         await self._subscribe()
@@ -188,7 +193,8 @@ class Trainer(Service[TrainerSettings]):
         settings = self.settings
 
         def attempt(record: RunRecord) -> Attempt:
-            command = settings.learner_command or LEARNER
+            engines = {"native": LEARNER, "coach": self.coach.command}
+            command = settings.learner_command or engines[record.spec.engine]
             return Attempt(
                 record, self.bus, self.table, command, self.spares, settings.lease_s, self.log
             )

@@ -11,6 +11,7 @@ ROWS = (
     "learner_speed",
     "policy_runtimes",
     "bus_overhead",
+    "engine_speed",
 )
 
 if __name__ == "__main__":

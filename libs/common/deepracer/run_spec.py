@@ -26,6 +26,9 @@ TRACK_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 CheckpointChoice = Literal["best", "last"] | int
 """`best`, `last` or the number of a checkpoint."""
 
+EngineName = Literal["native", "coach"]
+"""Who learns: the learner of this project, or stock rl-coach in an environment of its own."""
+
 BestBy = Literal["progress", "completion", "reward", "lap_time"]
 """What tells checkpoints apart that completed as many of their trials."""
 
@@ -95,6 +98,7 @@ class RunSpec(Strict):
     track: str = Field(pattern=TRACK_PATTERN)
     race: RaceSpec = RaceSpec()
     start: StartSpec | None = None
+    engine: EngineName = "native"
     limits: LimitsSpec = LimitsSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     world: WorldSpec = WorldSpec()

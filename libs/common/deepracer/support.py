@@ -1,5 +1,6 @@
 """What today's learner takes of all that a run folder can say."""
 
+from libs.common.deepracer.coach_support import coach_problems
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
@@ -22,6 +23,8 @@ def check_supported(spec: RunSpec) -> None:
         problems += _replay_problems(spec.hyperparameters)
     else:
         problems += _batch_problems(spec.hyperparameters)
+    if spec.engine == "coach":
+        problems += coach_problems(spec)
     if problems:
         raise InvalidInput(problems)
 
