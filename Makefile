@@ -59,7 +59,7 @@ $(STAMP): pyproject.toml constraints.txt
 		--disable-pip-version-check -c constraints.txt -e '.[all,dev]'; }
 	@touch $@
 
-install-peers: install ## MuJoCo, EnvPool and Box2D (0.8 GB), which make bench compares with
+install-peers: install ## MuJoCo, EnvPool, Box2D, PyTorch, onnxruntime, which make bench compares with
 	@$(UV_SETTINGS) $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[peers]'
 	@echo "MuJoCo draws with EGL; on Debian: apt-get install libegl1 libgl1 libgl1-mesa-dri"
 
@@ -115,7 +115,7 @@ docs: install ## write docs/events.md anew
 docs-check: install
 	$(BIN)/python -m libs.common.events.catalogue --check
 
-bench: install ## measure: the simulator, its peers (make install-peers), the bus
+bench: install ## measure: simulator, learner, their peers (make install-peers), the bus
 	$(BIN)/python -m tests.bench
 
 calibrate: install ## fit the car to real runs and write build/calibration [EFFORT_RUNS, KINEMATIC_RUNS]

@@ -201,7 +201,12 @@ def describe_runs(arguments: argparse.Namespace) -> Iterator[RunSpec]:
     act = continuous_actions if arguments.continuous else None
     actions = act(*arguments.speeds) if act else steering_actions(arguments.speeds)
     metadata = ModelMetadata.model_validate(
-        {**actions, "neural_network": arguments.network, "version": arguments.version}
+        {
+            **actions,
+            "neural_network": arguments.network,
+            "training_algorithm": arguments.algorithm,
+            "version": arguments.version,
+        }
     )
     changes = dict(setting.split("=", 1) for setting in arguments.settings)
     given = {"preset": arguments.preset, **changes}
@@ -275,6 +280,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--preset", default="sprint")
     parser.add_argument("--speeds", type=float, nargs="+", default=[1.5])
     parser.add_argument("--continuous", action="store_true", help="between two --speeds")
+    parser.add_argument("--algorithm", default="clipped_ppo", choices=("clipped_ppo", "sac"))
     parser.add_argument("--network", default="DEEP_CONVOLUTIONAL_NETWORK_SHALLOW")
     parser.add_argument("--version", default="5", help="of the metadata: 4 answers as in 2022")
     parser.add_argument("--randomise", default="{}", help="ranges in JSON, or 'usual'")

@@ -503,6 +503,42 @@ def test_a_minibatch_that_no_rollout_fills_is_refused() -> None:
         check_supported(spec.model_copy(update={"hyperparameters": hyperparameters}))
 
 
+def with_sac(**changes: int | None) -> RunSpec:
+    spec = read_run_directory(MODELS / "continuous").value
+    metadata = spec.metadata.model_copy(update={"training_algorithm": "sac"})
+    hyperparameters = spec.hyperparameters.model_copy(update=changes)
+    return spec.model_copy(update={"metadata": metadata, "hyperparameters": hyperparameters})
+
+
+def test_the_learner_takes_sac_with_continuous_actions() -> None:
+    check_supported(with_sac())
+    check_supported(with_sac(horizon=1))  # minibatches are drawn from the replay, not the horizon
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"replay_size": 32}, "replay_size: got 32; accepted: at least batch_size, 64"),
+        ({"replay_size": 100, "cars": 128}, "replay_size: got 100; accepted: at least cars, 128"),
+        (
+            {"replay_size": 500, "warm_up_steps": 501},
+            "warm_up_steps: got 501; accepted: up to replay_size, 500",
+        ),
+    ],
+)
+def test_a_replay_that_cannot_be_learned_from_is_refused(
+    changes: dict[str, int], words: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check_supported(with_sac(**changes))
+    assert any(words in problem for problem in refused.value.problems)
+
+
+def test_a_start_from_another_algorithm_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="training_algorithm of run 'continuous' is"):
+        check_start(with_sac(), read_run_directory(MODELS / "continuous").value)
+
+
 def test_a_start_from_another_network_is_refused_with_every_difference() -> None:
     spec = read_run_directory(MODELS / "starter").value
     check_start(spec, read_run_directory(MODELS / "continuous").value)  # other actions are mapped

@@ -36,6 +36,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_grad_norm": 1.0,
         "reward_scale": 0.1,
         "policy_averaging": 0.85,
+        "sac_alpha": 0.002,
+        "replay_ratio": 0.5,
+        "warm_up_steps": 512,
+        "tau": 0.05,
     },
 }
 """What `"preset"` stands for: the defaults of the keys that are not given."""
@@ -54,7 +58,7 @@ CONSOLE_RANGES: dict[str, tuple[float, float]] = {
 }
 """What DeepRacer itself accepts where we accept more (reference 1.2)."""
 
-NO_EFFECT = ("lr_decay_rate", "lr_decay_steps", "tensorboard", "dump_mp4", "dump_gifs")
+NO_EFFECT = ("lr_decay_rate", "lr_decay_steps", "dump_mp4", "dump_gifs")
 """Keys of 2019 that are taken and have no effect."""
 
 
@@ -87,6 +91,17 @@ class Hyperparameters(Strict):
     max_grad_norm: float | None = Field(default=None, gt=0)
     reward_scale: float = Field(default=1.0, gt=0)
     policy_averaging: float = Field(default=0.0, ge=0, lt=1)  # of the exported policy
+    target_kl: float | None = Field(default=None, gt=0)  # nats; ends an update's epochs
+    decay_steps: int | None = Field(default=None, ge=1)  # of all cars, for both that follow
+    lr_decay: float = Field(default=1.0, gt=0, le=1)  # the share of it that is left in the end
+    entropy_decay: float = Field(default=1.0, ge=0, le=1)
+    precision: Literal["fp32", "bfloat16"] = "fp32"
+    tensorboard: bool = False  # event files beside the checkpoints
+    # ours, for SAC
+    replay_size: int = Field(default=20_000, ge=1, le=1_000_000)  # steps of all cars
+    replay_ratio: float = Field(default=1.0, gt=0, le=64)  # minibatches for each of them
+    warm_up_steps: int = Field(default=1_000, ge=1)  # of all cars, before the first update
+    tau: float = Field(default=0.01, gt=0, le=1)  # of the target network, each minibatch
 
     @model_validator(mode="before")
     @classmethod
@@ -101,6 +116,19 @@ class Hyperparameters(Strict):
             context = {"problems": findings.problems}
             raise PydanticCustomError(MANY, "{problems}", context)
         return {**_preset_for(data["preset"], given), **given}
+
+    @model_validator(mode="after")
+    def _check_decay(self) -> "Hyperparameters":
+        """What decays needs to know until when."""
+        decays = self.lr_decay < 1 or self.entropy_decay < 1
+        if decays and self.decay_steps is None:
+            given = f"lr_decay {self.lr_decay:g} and entropy_decay {self.entropy_decay:g}"
+            raise PydanticCustomError(
+                MANY,
+                "{problems}",
+                {"problems": [f"decay_steps: missing beside {given}; accepted: 1 or more steps"]},
+            )
+        return self
 
     @field_validator("loss_type", "exploration_type", mode="before")
     @classmethod

@@ -89,6 +89,11 @@ def evaluation_simtrace(run_id: str, evaluation: str, part: int = 0) -> str:
     return f"{folder}/evaluation-simtrace/{part}-iteration.csv"
 
 
+def board_file(run_id: str, filename: str) -> str:
+    """An event file for TensorBoard."""
+    return f"{run_prefix(run_id)}/tensorboard/{filename}"
+
+
 def car_archive(run_id: str) -> str:
     """What the car takes: the frozen policy with its action space."""
     return f"{run_prefix(run_id)}/output/model.tar.gz"
