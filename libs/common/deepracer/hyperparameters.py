@@ -201,7 +201,7 @@ def fit_preset(given: Mapping[str, Any], metadata: ModelMetadata | None) -> dict
     """What is given; where it names a preset, with what this differs in for that model."""
     if metadata is None or "preset" not in given:
         return dict(given)
-    traits = {metadata.neural_network, metadata.training_algorithm}
+    traits: set[str] = {metadata.neural_network, metadata.training_algorithm}
     late = float(metadata.version) < FIRST_PROMPT_VERSION
     if late and metadata.training_algorithm == "clipped_ppo":
         traits.add(LATE)
