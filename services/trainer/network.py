@@ -29,7 +29,7 @@ COMPUTED_IN = {"fp32": tf.float32, "bfloat16": tf.bfloat16}
 """Types by the names that `precision` has."""
 LOG_STD_RANGE = (-20.0, 3.0)
 """DeepRacer's rl_coach clips the logarithm of the standard deviations to it."""
-LONG_COLUMN = 2048
+LONG_COLUMN = 1024
 """Columns this long are orthogonal within some per cent as they are drawn; QR takes seconds."""
 
 

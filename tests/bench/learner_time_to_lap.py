@@ -210,7 +210,7 @@ def describe_runs(arguments: argparse.Namespace) -> Iterator[RunSpec]:
     )
     changes = dict(setting.split("=", 1) for setting in arguments.settings)
     given = {"preset": arguments.preset, **changes}
-    hyperparameters = Hyperparameters.model_validate(fit_preset(given, arguments.network))
+    hyperparameters = Hyperparameters.model_validate(fit_preset(given, metadata))
     for track in arguments.track:
         for direction in WAYS.get(arguments.directions, (arguments.directions,)):
             for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
@@ -287,7 +287,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--max-seconds", type=float, default=120)
     parser.add_argument("--max-env-steps", type=int, default=2**31)
     parser.add_argument("--max-steps", type=int, default=1000)
-    parser.add_argument("--threads", type=int, default=2, help="of TensorFlow")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--json", type=Path, help="append a line for each outcome to this file")
     return parser.parse_args()
@@ -296,7 +295,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Train every seed on every track and print the table."""
     arguments, console = parse_arguments(), Console(width=170)
-    configure_threads(intra_op=arguments.threads)
+    configure_threads()
     files = {Path(track).stem: track for track in arguments.track}
     outcomes: list[Outcome] = []
     for spec in describe_runs(arguments):

@@ -17,7 +17,7 @@ from libs.common.deepracer.folder import (
     read_run_folder,
     run_name_of,
 )
-from libs.common.deepracer.hyperparameters import NETWORK_PRESETS, Hyperparameters
+from libs.common.deepracer.hyperparameters import TRAIT_PRESETS, Hyperparameters
 from libs.common.deepracer.run_file import RunFile
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.deepracer.support import check_start, check_supported
@@ -74,7 +74,7 @@ def test_a_presets_values_for_the_network_are_those_of_a_folder_and_of_a_documen
     metadata = json.loads(OURS["model_metadata.json"]) | {"neural_network": "FAST"}
     files = {**OURS, "model_metadata.json": json.dumps(metadata).encode()}
     spec = read_run_folder(files).value
-    assert spec.hyperparameters.lr == NETWORK_PRESETS["sprint", "FAST"]["lr"]
+    assert spec.hyperparameters.lr == TRAIT_PRESETS["sprint", "FAST"]["lr"]
     document = spec.model_dump(mode="json") | {"hyperparameters": {"preset": "sprint"}}
     assert read_run_document(json.dumps(document).encode()).value == spec
 

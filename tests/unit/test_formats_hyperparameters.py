@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from libs.common.deepracer.hyperparameters import (
-    NETWORK_PRESETS,
+    LATE,
     PRESETS,
+    TRAIT_PRESETS,
     Hyperparameters,
     parse_hyperparameters,
 )
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.errors import InvalidInput
 
 REAL_RUNS = Path(__file__).parents[3] / "shared" / "data" / "runs"
@@ -155,26 +157,40 @@ def test_a_published_file_is_read() -> None:
     assert checked.warnings == ()
 
 
-def of_network(network: str, **keys: Any) -> Hyperparameters:
-    return parse_hyperparameters(json.dumps(keys).encode(), network=network).value
+def of_model(keys: dict[str, Any], **traits: Any) -> Hyperparameters:
+    actions = [{"steering_angle": 0, "speed": 1, "index": 0}]
+    actions.append({"steering_angle": 30, "speed": 1, "index": 1})
+    metadata = ModelMetadata.model_validate({"action_space": actions, **traits})
+    return parse_hyperparameters(json.dumps(keys).encode(), metadata=metadata).value
 
 
-def test_a_preset_has_values_of_its_own_for_some_networks_and_given_keys_override_them() -> None:
-    tuned = NETWORK_PRESETS["sprint", "FAST"]["lr"]
-    assert of_network("FAST", preset="sprint").lr == tuned != PRESETS["sprint"]["lr"]
-    assert of_network("FAST", preset="sprint", lr=1e-4).lr == 1e-4
-    assert (
-        of_network("DEEP_CONVOLUTIONAL_NETWORK_SHALLOW", preset="sprint").lr
-        == parse(preset="sprint").lr
-    )
+def test_a_preset_has_values_of_its_own_for_some_models_and_given_keys_override_them() -> None:
+    tuned = TRAIT_PRESETS["sprint", "FAST"]["lr"]
+    assert of_model({"preset": "sprint"}, neural_network="FAST").lr == tuned
+    assert tuned != PRESETS["sprint"]["lr"]
+    assert of_model({"preset": "sprint", "lr": 1e-4}, neural_network="FAST").lr == 1e-4
+    assert of_model({"preset": "sprint"}) == parse(preset="sprint")
 
 
-def test_without_a_preset_the_network_changes_nothing() -> None:
-    assert of_network("FAST") == of_network("FAST", preset="deepracer") == Hyperparameters()
+def test_without_a_preset_the_model_changes_nothing() -> None:
+    assert of_model({}, neural_network="FAST", version="4") == Hyperparameters()
 
 
-@pytest.mark.parametrize(("preset", "network"), NETWORK_PRESETS)
-def test_values_of_a_network_belong_to_a_preset_and_are_valid(preset: str, network: str) -> None:
-    values = of_network(network, preset=preset).model_dump()
-    expected = {**PRESETS[preset], **NETWORK_PRESETS[preset, network]}
-    assert {key: values[key] for key in expected} == expected
+def test_a_models_values_give_way_to_episodes_as_a_presets_do() -> None:
+    keys = {"preset": "sprint", "num_episodes_between_training": 10}
+    assert of_model(keys, version="4").horizon is None
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("network", ["FAST", "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW"])
+@pytest.mark.parametrize("version", ["4", "5"])
+def test_values_of_a_models_traits_go_before_the_presets(
+    preset: str, network: str, version: str
+) -> None:
+    traits = [network, *([LATE] if version == "4" else [])]
+    expected = dict(PRESETS[preset])
+    for (of_preset, trait), values in TRAIT_PRESETS.items():
+        if of_preset == preset and trait in traits:
+            expected |= values
+    found = of_model({"preset": preset}, neural_network=network, version=version).model_dump()
+    assert {key: found[key] for key in expected} == expected

@@ -224,12 +224,11 @@ def _read_ours(files: Mapping[str, bytes], findings: Findings) -> _Parts:
     has_run_file = RUN_FILE in files
     reward_function = _parse(files, REWARD, _parse_text, findings)
     metadata = _parse(files, METADATA, parse_metadata, findings)
-    network = metadata.neural_network if metadata else None
-    parse_for_network = partial(parse_hyperparameters, network=network)
+    parse_for_model = partial(parse_hyperparameters, metadata=metadata)
     return _Parts(
         reward_function=reward_function,
         metadata=metadata,
-        hyperparameters=_parse(files, HYPERPARAMETERS, parse_for_network, findings),
+        hyperparameters=_parse(files, HYPERPARAMETERS, parse_for_model, findings),
         run_file=_parse(files, RUN_FILE, parse_run_file, findings) if has_run_file else RunFile(),
         track_key=f"{RUN_FILE}: track",
     )

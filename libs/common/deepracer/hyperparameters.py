@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from libs.common.deepracer.checked import Checked, Findings
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.problems import MANY, note_errors
 from libs.common.deepracer.strict import Strict
 from libs.common.deepracer.syntax import parse_json_object
@@ -26,6 +27,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 64,
         "num_epochs": 2,
         "lr": 5e-4,
+        "lr_decay": 0.2,
+        "decay_steps": 10_000,
         "discount_factor": 0.95,
         "beta_entropy": 0.01,
         "cars": 8,
@@ -44,11 +47,32 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """What `"preset"` stands for: the defaults of the keys that are not given."""
 
-NETWORK_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
+FIRST_PROMPT_VERSION = 5
+"""Of model metadata: the first whose car answers at once."""
+LATE = "late"
+"""The trait of models that learn by PPO with the dynamics of 2022 (version 1 to 4)."""
+
+TRAIT_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     # A small network takes far larger steps: a quarter of the steps to reliable laps.
     ("sprint", "FAST"): {"lr": 2e-3},
+    # What an action leads to shows later, and one picture does not tell how the wheels stand: look
+    # further ahead, average over more, and settle.
+    ("sprint", LATE): {
+        "batch_size": 128,
+        "lr_decay": 0.1,
+        "decay_steps": 15_000,
+        "discount_factor": 0.99,
+        "horizon": 32,
+        "updates_per_iteration": 4,
+        "policy_averaging": 0.9,
+    },
+    # It was tuned without a decay.
+    ("sprint", "sac"): {"lr_decay": 1.0, "decay_steps": None},
 }
-"""What differs from a preset, by its name and the network that learns."""
+"""
+What differs from a preset, by its name and a trait of the model: its network, its algorithm, or
+`LATE`. Of several traits the later in this table goes before the earlier.
+"""
 
 CONSOLE_RANGES: dict[str, tuple[float, float]] = {
     "batch_size": (32, 512),
@@ -138,12 +162,12 @@ class Hyperparameters(Strict):
 
 
 def parse_hyperparameters(
-    data: bytes, filename: str = "hyperparameters.json", network: str | None = None
+    data: bytes, filename: str = "hyperparameters.json", metadata: ModelMetadata | None = None
 ) -> Checked[Hyperparameters]:
     """
     Read the file; numbers may be text, and all may lie under a key `hyperparameters`.
 
-    `network` is that of the model's metadata, for which a preset may have values of its own.
+    `metadata` are the model's, for whose traits a preset may have values of its own.
 
     Raises:
         InvalidInput: every problem, each with the value and what is accepted.
@@ -151,11 +175,11 @@ def parse_hyperparameters(
     raw = parse_json_object(data, filename)
     if list(raw) == ["hyperparameters"] and isinstance(raw["hyperparameters"], dict):
         raw = raw["hyperparameters"]
-    return check_hyperparameters(raw, filename, network)
+    return check_hyperparameters(raw, filename, metadata)
 
 
 def check_hyperparameters(
-    raw: Mapping[str, Any], where: str, network: str | None = None
+    raw: Mapping[str, Any], where: str, metadata: ModelMetadata | None = None
 ) -> Checked[Hyperparameters]:
     """As `parse_hyperparameters`, for values that are read already."""
     findings = Findings(where)
@@ -164,7 +188,7 @@ def check_hyperparameters(
         del given["preset"]  # the other keys are read all the same
     _check_exclusion(given, findings)
     try:
-        value = Hyperparameters.model_validate(fit_preset(given, network))
+        value = Hyperparameters.model_validate(fit_preset(given, metadata))
     except ValidationError as error:
         note_errors(error, Hyperparameters, findings)
         raise InvalidInput(findings.problems) from error
@@ -173,12 +197,21 @@ def check_hyperparameters(
     return findings.checked(value)
 
 
-def fit_preset(given: Mapping[str, Any], network: str | None) -> dict[str, Any]:
-    """What is given; where it names a preset, with what this differs in for that network."""
-    preset = given.get("preset")
-    if not isinstance(preset, str) or network is None:
+def fit_preset(given: Mapping[str, Any], metadata: ModelMetadata | None) -> dict[str, Any]:
+    """What is given; where it names a preset, with what this differs in for that model."""
+    if metadata is None or "preset" not in given:
         return dict(given)
-    return {**NETWORK_PRESETS.get((preset, network), {}), **given}
+    traits: set[str] = {metadata.neural_network, metadata.training_algorithm}
+    late = float(metadata.version) < FIRST_PROMPT_VERSION
+    if late and metadata.training_algorithm == "clipped_ppo":
+        traits.add(LATE)
+    fitted: dict[str, Any] = {}
+    for (preset, trait), values in TRAIT_PRESETS.items():
+        if preset == given["preset"] and trait in traits:
+            fitted |= values
+    if "num_episodes_between_training" in given:
+        fitted.pop("horizon", None)  # who asks for episodes does not get a horizon
+    return {**fitted, **given}
 
 
 def _check_preset(name: Any, findings: Findings) -> bool:

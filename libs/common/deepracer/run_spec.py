@@ -8,7 +8,7 @@ the border (`folder.py` reads it from a run folder) and trusted from there on.
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from libs.common.deepracer.hyperparameters import Hyperparameters, fit_preset
@@ -113,16 +113,14 @@ class RunSpec(Strict):
     @model_validator(mode="before")
     @classmethod
     def _fit_the_preset(cls, data: Any) -> Any:
-        """A preset has values of its own for some networks."""
-        if not isinstance(data, Mapping):
+        """A preset has values of its own for some models."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("hyperparameters"), Mapping):
             return data
-        metadata, given = data.get("metadata"), data.get("hyperparameters")
-        if not isinstance(metadata, Mapping | ModelMetadata) or not isinstance(given, Mapping):
-            return data
-        of_metadata = metadata if isinstance(metadata, Mapping) else metadata.model_dump()
-        network = of_metadata.get("neural_network")
-        fitted = fit_preset(given, network if isinstance(network, str) else None)
-        return {**data, "hyperparameters": fitted}
+        try:
+            metadata = ModelMetadata.model_validate(data.get("metadata"))
+        except ValidationError:
+            return data  # which is told of the field itself
+        return {**data, "hyperparameters": fit_preset(data["hyperparameters"], metadata)}
 
     @model_validator(mode="after")
     def _fill_the_tracks(self) -> Self:
