@@ -10,12 +10,18 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SLIPSTREAM := $(BIN)/slipstream
 PYTEST := $(BIN)/pytest
+COACH_VENV := .venv-coach
+COACH_STAMP := $(COACH_VENV)/.installed
 SOURCES := services libs tests examples
 
 # The first Python that is new enough and not too new.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
 	&& echo $$p && break; done)
+
+# The one that rl-coach can be built with.
+COACH_PYTHON ?= $(shell for p in python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 # What pip is told by the environment, in uv's words.
 UV_SETTINGS = UV_INDEX_STRATEGY=unsafe-best-match \
@@ -33,7 +39,7 @@ EFFORT_RUNS ?= $(RUNS)/single-worker $(RUNS)/console
 KINEMATIC_RUNS ?= $(RUNS)/continuous-actions \
 	$(RUNS)/cloud-solution/logs/training/training-simulation.log
 
-.PHONY: help install install-peers up down status logs restart train test test-slow tests \
+.PHONY: help install install-coach install-peers up down status logs restart train test test-slow tests \
 	system-parts lint format types imports docs docs-check bench calibrate lock clean
 
 help: ## print these verbs
@@ -59,9 +65,27 @@ $(STAMP): pyproject.toml constraints.txt
 		--disable-pip-version-check -c constraints.txt -e '.[all,dev]'; }
 	@touch $@
 
-install-peers: install ## MuJoCo, EnvPool and Box2D (0.8 GB), which make bench compares with
+install-peers: install ## MuJoCo, EnvPool, Box2D, PyTorch, onnxruntime, which make bench compares with
 	@$(UV_SETTINGS) $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[peers]'
 	@echo "MuJoCo draws with EGL; on Debian: apt-get install libegl1 libgl1 libgl1-mesa-dri"
+
+install-coach: install $(COACH_STAMP) ## rl-coach with an environment of its own (1.9 GB): engine coach
+
+$(COACH_STAMP): pyproject.toml constraints.txt constraints-coach.txt
+	@test -x $(COACH_VENV)/bin/python || test -n "$(COACH_PYTHON)" || { echo \
+		"No Python 3.11 was found, which rl-coach needs: install one, or: make install-coach COACH_PYTHON=..." >&2; exit 1; }
+	@test -x $(COACH_VENV)/bin/python || { echo "making $(COACH_VENV) with $(COACH_PYTHON)"; \
+		$(COACH_PYTHON) -m venv $(COACH_VENV); }
+	@echo "installing into $(COACH_VENV)"
+	@$(COACH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints-coach.txt setuptools wheel
+	@$(COACH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation -c constraints-coach.txt rl-coach
+	@$(UV_SETTINGS) $(BIN)/uv pip install --quiet --compile-bytecode --python $(COACH_VENV)/bin/python \
+		-c constraints.txt -e '.[coach]' || \
+		{ echo "uv could not; pip tries"; $(COACH_VENV)/bin/python -m pip install --quiet \
+		--disable-pip-version-check -c constraints.txt -e '.[coach]'; }
+	@touch $@
 
 up: install ## start NATS, S3 and all services here, and wait until they are ready
 	@$(SLIPSTREAM) up
@@ -115,7 +139,7 @@ docs: install ## write docs/events.md anew
 docs-check: install
 	$(BIN)/python -m libs.common.events.catalogue --check
 
-bench: install ## measure: the simulator, its peers (make install-peers), the bus
+bench: install ## measure: simulator, learner, their peers (make install-peers), the bus
 	$(BIN)/python -m tests.bench
 
 calibrate: install ## fit the car to real runs and write build/calibration [EFFORT_RUNS, KINEMATIC_RUNS]
@@ -129,5 +153,5 @@ lock: install ## write constraints.txt anew: the newest versions that fit, for e
 	@echo "constraints.txt is new; make test tells whether it holds"
 
 clean: ## remove what can be made again; runs and models in .slipstream stay
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(COACH_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,7 @@
 """Fixtures: the real servers, and a bus and a store on them."""
 
+import os
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,6 +19,8 @@ from tests.servers import NatsServer, S3Server, ServerSettings, in_containers
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
+# As learner processes have it: on a busy machine its threads wait for each other most of the time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # noqa: TID251 - read by numpy alone
 stamina.instrumentation.set_on_retry_hooks([])  # waiting for a server is no news in a test
 
 Connect = Callable[[str], Awaitable[Bus]]
@@ -36,6 +40,13 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the published data is not beside this checkout")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def coach_python() -> Path:
+    """The Python that has rl-coach: `make install-coach` makes it where it is missing."""
+    subprocess.run(["make", "install-coach"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return ROOT / ".venv-coach" / "bin" / "python"
 
 
 @pytest.fixture

@@ -3,13 +3,18 @@
 import math
 from datetime import UTC, datetime
 
+from libs.common.deepracer.hyperparameters import Hyperparameters
+from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.run_spec import RunSpec
 from libs.common.events import (
     EpisodeEnded,
     EvaluationEnded,
     IterationEnded,
     Phase,
     RunEnded,
+    RunQueued,
     StepColumns,
+    TrackRef,
     TrialResult,
 )
 
@@ -68,6 +73,25 @@ def _columns(steps: int) -> StepColumns:
     )
 
 
+def run_queued(
+    run_id: str = "r1", *, between_training: int = CARS, simulators: int = 1
+) -> RunQueued:
+    """A run of four cars whose files have so many episodes in each iteration."""
+    hyperparameters = Hyperparameters(cars=CARS, num_episodes_between_training=between_training)
+    actions = [{"steering_angle": way, "speed": 1.5, "index": way} for way in range(3)]
+    spec = RunSpec(
+        name=run_id,
+        track="loop",
+        simulators=simulators,
+        metadata=ModelMetadata.model_validate({"action_space": actions}),
+        hyperparameters=hyperparameters,
+        reward_function="",
+    )
+    return RunQueued(
+        id=f"{run_id}.queued", at=MIDDAY, run_id=run_id, spec=spec, track=TrackRef(name="loop")
+    )
+
+
 def iteration_ended(
     number: int, episodes: list[EpisodeEnded], run_id: str = "r1"
 ) -> IterationEnded:
@@ -90,6 +114,7 @@ def evaluation_ended(trials: list[EpisodeEnded], run_id: str = "r1") -> Evaluati
     ]
     return EvaluationEnded(
         id=f"{trials[0].rollout_id}.ended",
+        at=MIDDAY,
         run_id=run_id,
         evaluation_id=trials[0].rollout_id,
         checkpoint="1_Step-80.ckpt",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.simulator.policy import INPUT, OUTPUT
+from services.simulator.policy import OUTPUT, input_node
 
 Weights = dict[str, np.ndarray]
 
@@ -23,7 +23,9 @@ def write_policy(weights: Weights, path: Path) -> Path:
     v1 = tf.compat.v1
     graph = tf.Graph()
     with graph.as_default():
-        images = v1.placeholder(tf.float32, [None, 120, 160, 1], name=INPUT)
+        images = v1.placeholder(
+            tf.float32, [None, 120, 160, 1], name=input_node("FRONT_FACING_CAMERA")
+        )
         values = {name: tf.constant(array, tf.float32) for name, array in weights.items()}
         maps = tf.nn.conv2d(images / 255.0, values["kernel"], 4, "VALID") + values["bias"]
         hidden = tf.reshape(tf.nn.relu(maps), [-1, 29 * 39 * 4])

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -14,7 +13,7 @@ from httpx_sse import ServerSentEvent
 
 from libs.cli.answers import RefusedByApi, check, read_all, read_one
 from libs.cli.documents import Evaluation, Model, Run, RunPage, Track
-from libs.cli.event_stream import EventStream, moment_of
+from libs.cli.event_stream import EventStream
 from libs.cli.output import Unreachable
 from libs.common.errors import NotFound, PlatformError, Unavailable
 
@@ -23,9 +22,6 @@ ANSWER_S = 60.0
 IMPORT_S = 600.0
 SILENCE_S = 60.0
 """A stream of events that says nothing for this long is opened anew."""
-
-QUIET_S = 1.0
-"""A replay in which nothing comes for this long has told everything there is."""
 
 PATIENCE_S = 60.0
 """How long something that went on already waits for a trainer that is being restarted."""
@@ -122,23 +118,6 @@ class ApiClient:
                     continue
             # The trainer closes the stream at the run's end, but also when it stops itself.
             over = (ended or not told) and self._is_over(run)
-
-    def replay_run(self, run: str) -> Iterator[ServerSentEvent]:
-        """
-        The events of a run so far.
-
-        The stream itself goes on with what comes; it is left after a short silence, or with the
-        first event that is younger than the question.
-        """
-        asked_at = datetime.now(UTC)
-        with self._open_events(run, "", 0.0, silence_s=QUIET_S) as stream:
-            try:
-                for event in stream:
-                    if moment_of(event) > asked_at:
-                        return
-                    yield event
-            except httpx.TransportError:
-                return
 
     # -- evaluations -------------------------------------------------------------------------
 
@@ -251,14 +230,12 @@ class ApiClient:
                 check(answer)
         return answer
 
-    def _open_events(
-        self, run: str, last_id: str, patience_s: float, silence_s: float = SILENCE_S
-    ) -> EventStream:
+    def _open_events(self, run: str, last_id: str, patience_s: float) -> EventStream:
         for attempt in _patiently(Unavailable, patience_s):
             with attempt:
                 try:
                     return EventStream(
-                        self._http, f"/runs/{run}/events", last_id, CONNECT_S, silence_s
+                        self._http, f"/runs/{run}/events", last_id, CONNECT_S, SILENCE_S
                     )
                 except httpx.TransportError as error:
                     raise self._unreachable(error) from error

@@ -1,7 +1,6 @@
 """One open stream of a run's events, as server-sent events."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -48,14 +47,6 @@ class EventStream:
     def __iter__(self) -> Iterator[ServerSentEvent]:
         """Events with something in them; a keep-alive looks like one without."""
         return (event for event in self._source.iter_sse() if event.data)
-
-
-def moment_of(event: ServerSentEvent) -> datetime:
-    """When the event happened; long ago where it does not say."""
-    try:
-        return datetime.fromisoformat(event.json()["at"])
-    except (ValueError, KeyError, TypeError):
-        return datetime.min.replace(tzinfo=UTC)
 
 
 def _check_kind(answer: httpx.Response) -> None:

@@ -1,4 +1,4 @@
-"""Going along with a run's events: printed as lines, or as a live picture."""
+"""Going along with a run's events: told in lines, or as a live picture."""
 
 import json
 import time
@@ -10,22 +10,12 @@ from rich.live import Live
 
 from libs.cli.client import ApiClient
 from libs.cli.output import EXIT_INTERRUPTED, console, notes, show_line
-from libs.cli.watch import WatchedRun, describe_event
+from libs.cli.watch import WatchedRun
 from libs.common.errors import InvalidInput
 from libs.common.events import EpisodeEnded, IterationEnded, Message, decode
 
 SECONDS_BETWEEN_LINES = 5.0
 """Where there is no terminal to draw on, progress is a line now and then."""
-
-
-def print_events(client: ApiClient, run: str, follow: bool, as_json: bool) -> None:
-    """A line for each event; those so far, or with `follow` all until the run ends."""
-    events = client.follow_run(run) if follow else client.replay_run(run)
-    try:
-        for raw in events:
-            _print_event(raw, as_json)
-    except KeyboardInterrupt:
-        _leave(run, as_json)
 
 
 def watch_run(client: ApiClient, run: str, as_json: bool = False) -> WatchedRun:
@@ -91,14 +81,6 @@ def read_event(raw: ServerSentEvent) -> Message | None:
         return decode(json.dumps(document).encode())
     except (ValueError, AttributeError, InvalidInput):
         return None
-
-
-def _print_event(raw: ServerSentEvent, as_json: bool) -> None:
-    event = read_event(raw)
-    if as_json:
-        show_line(raw.data)
-    elif event:
-        show_line(describe_event(event))
 
 
 def _leave(run: str, as_json: bool) -> None:

@@ -97,9 +97,11 @@ class Service(Generic[Settings]):
             await self.bus.close()
 
     async def _serve(self, listener: socket.socket) -> None:
-        server = uvicorn.Server(
-            uvicorn.Config(self.app(), log_config=None, lifespan="off", timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            self.app(), log_config=None, lifespan="off", timeout_graceful_shutdown=2
         )
+        config.load()  # what it imports would hold the loop of a service that is ready at once
+        server = uvicorn.Server(config)
         server.capture_signals = _no_signals  # type: ignore[method-assign,assignment]
         http = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         async with asyncio.TaskGroup() as group:

@@ -1,7 +1,7 @@
 """Reading a journal for people: from a line on, only what they asked for, piece by piece."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -34,6 +34,10 @@ class Selection:
             return False
         return not self.service or self.service == _service_of(entry)
 
+    def __call__(self, entry: Entry) -> bytes:
+        """The line, if it is wanted."""
+        return entry.data + b"\n" if self.accepts(entry) else b""
+
     def _is_loud_enough(self, entry: Entry) -> bool:
         if self.level is None or entry.type != LogWritten.type_name:
             return False
@@ -43,10 +47,14 @@ class Selection:
 
 @dataclass
 class Playback:
-    """A place in a journal. `skip` lines are passed over first, counted before the selection."""
+    """
+    A place in a journal. `skip` of its lines are passed over first.
+
+    `show` says what is read of an entry; it sees those that are passed over, too.
+    """
 
     path: Path
-    selection: Selection = Selection()
+    show: Callable[[Entry], bytes] = Selection()
     skip: int = 0
     offset: int = field(default=0, init=False)
 
@@ -55,10 +63,11 @@ class Playback:
         begin, wanted = self.offset, []
         for entry in read_entries(self.path, self.offset, end):
             self.offset = entry.end
+            shown = self.show(entry)
             if self.skip > 0:
                 self.skip -= 1
-            elif self.selection.accepts(entry):
-                wanted.append(entry.data + b"\n")
+            else:
+                wanted.append(shown)
             if self.offset - begin >= PIECE_BYTES:
                 break
         return b"".join(wanted) if self.offset > begin else None

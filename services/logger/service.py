@@ -1,19 +1,19 @@
 """The logger: every event into its run's journal, and DeepRacer's files from the journals."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi import FastAPI
 
 from libs.common.bus import Received
 from libs.common.errors import NotFound
-from libs.common.journal import Journals, Line, journal_path
+from libs.common.journal import Entry, Journals, Line, journal_path
 from libs.common.service import Service
 from services.logger.api import add_routes
 from services.logger.archive import Archive
 from services.logger.config import LoggerSettings
-from services.logger.playback import Playback, Selection
+from services.logger.playback import Playback
 from services.logger.run_log import MADE_OF
 
 
@@ -82,10 +82,12 @@ class Logger(Service[LoggerSettings]):
             self._grown.notify_all()
 
     async def play(
-        self, run_id: str, selection: Selection, after: int, follow: bool
+        self, run_id: str, show: Callable[[Entry], bytes], after: int, follow: bool
     ) -> AsyncIterator[bytes]:
         """
-        The journal's lines in pieces; with `follow` until the reader leaves or the service stops.
+        What `show` makes of the journal, in pieces.
+
+        With `follow` it goes on until the reader leaves or the service stops.
 
         Raises:
             NotFound: nothing was ever written for this run.
@@ -93,7 +95,7 @@ class Logger(Service[LoggerSettings]):
         path = journal_path(self.settings.journal_dir, run_id)
         if not await asyncio.to_thread(path.exists):
             raise NotFound(f"no journal of a run {run_id!r}")
-        return self._pieces(run_id, Playback(path, selection, after), follow)
+        return self._pieces(run_id, Playback(path, show, after), follow)
 
     async def _pieces(self, run_id: str, playback: Playback, follow: bool) -> AsyncIterator[bytes]:
         while not self._closing:

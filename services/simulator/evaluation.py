@@ -11,6 +11,7 @@ from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.race_spec import RaceSpec
 from libs.common.errors import InvalidInput
 from libs.common.events import EpisodeEnded, EvaluatePolicy, TrialResult
+from libs.common.observations import sensors_of
 from libs.common.reward.process import RewardProcess
 from libs.common.tracks import Track
 from services.simulator.action_space import ActionSpace, Orders
@@ -29,9 +30,10 @@ class Driver:
     def __init__(
         self, file: Path, checkpoint: str, metadata: ModelMetadata, cars: slice, threads: int
     ) -> None:
-        """Raises `InvalidInput` where the file can't be run or has another number of actions."""
-        self.cars = cars
-        self._policy, self._space = ExportedPolicy(file, threads), ActionSpace(metadata)
+        """Raises `InvalidInput` where the file can't be run, or has other sensors or actions."""
+        self.cars, self._metadata = cars, metadata
+        self._policy = ExportedPolicy(file, sensors_of(metadata), threads)
+        self._space = ActionSpace(metadata)
         if self._policy.actions != self._space.outputs:
             raise InvalidInput(
                 f"{checkpoint} has {self._policy.actions} actions, its metadata "
@@ -40,8 +42,9 @@ class Driver:
 
     def decide(self, race: Race) -> Orders:
         """What its cars do next."""
-        outputs = self._policy.probabilities(race.observations[self.cars])
-        return self._space.most_probable(outputs)
+        observed = race.observed_by(self._metadata)
+        own = {sensor: array[self.cars] for sensor, array in observed.items()}
+        return self._space.most_probable(self._policy.probabilities(own))
 
 
 def drive_trials(
@@ -65,6 +68,7 @@ def drive_trials(
         command.metadata,
         seeds,
         look=Look(command.world, command.randomisation.in_phase(evaluation=True)),
+        others=[opponent.metadata for opponent in command.opponents],
         evaluating=True,
         resets=resets,
     )

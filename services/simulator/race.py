@@ -128,6 +128,7 @@ class Race:
         *,
         look: Look | None = None,
         world: World | None = None,
+        others: Sequence[ModelMetadata] = (),
         evaluating: bool = False,
         resets: bool = False,
         threads: int = 1,
@@ -142,6 +143,7 @@ class Race:
             look: of the world, and what of it and of the car's dynamics is randomised; the plain
                 one by default.
             world: as `draw_world` makes it of the track and the look, which is the default.
+            others: metadata of other models that drive, whose sensors are sensed as well.
             evaluating: cars of an arena start together, one behind the other.
             resets: DeepRacer's race rules: laps, penalties, back on the road after a breach.
             threads: large batches are shared out among so many; results are the same to the bit.
@@ -163,7 +165,7 @@ class Race:
         self._cars = np.zeros(len(seeds), CAR)
         self._starts = plan_starts(track, race, seeds, together=evaluating)
         self._traffic = plan_traffic(track, race, seeds)
-        self._views = Views(track, look or Look(), seeds, self._traffic, world, full)
+        self._views = Views(track, look or Look(), seeds, self._traffic, world, full, others)
         self.observations = self._views.images
         self._draws = self._ranges.varies_picture or self._ranges.varies_dynamics
         self._rulebook = rules.write_rulebook(track.length_m, race, resets)
@@ -187,6 +189,10 @@ class Race:
     def sensed(self) -> Measured:
         """(cars, ...) what each sensor of the metadata measured last, by its name."""
         return self._views.sensed
+
+    def observed_by(self, metadata: ModelMetadata) -> Measured:
+        """As `sensed`, of the race's metadata or one of its `others`; see `Views`."""
+        return self._views.observed_by(metadata)
 
     @property
     def bodies(self) -> Bodies:

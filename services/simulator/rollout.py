@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from libs.common.events import ActionReply, CarPose, CarStep, CollectRollout, EpisodeEnded
+from libs.common.observations import Observations, sensors_of
 from libs.common.reward.process import RewardProcess
 from libs.common.tracks import Track
 from services.simulator.action_space import ActionSpace
@@ -69,6 +70,7 @@ class Rollout:
         self._race = Race(track, command.race, command.metadata, command.seeds, look=look)
         self._open = [OpenEpisode() for _ in command.cars]
         self._reward = RewardProcess(command.reward_function, self._race.fixed_params(0))
+        self.sensors = sensors_of(command.metadata)
         self.steps = tuple(CarStep() for _ in command.cars)
 
     def __enter__(self) -> "Rollout":
@@ -77,9 +79,9 @@ class Rollout:
     def __exit__(self, *_: object) -> None:
         self._reward.close()
 
-    def observations(self) -> NDArray[np.uint8]:
-        """What the cars see now, (cars, height, width); a copy."""
-        return self._race.observations.copy()
+    def observations(self) -> Observations:
+        """What the cars observe now, (cars, *shape) by sensor; it changes with the next step."""
+        return self._race.observed_by(self._command.metadata)
 
     def step(self, reply: ActionReply) -> list[EpisodeEnded]:
         """

@@ -134,6 +134,11 @@ class Sensors:
         return Shape((values,), real, 0, 1)
 
 
+def with_channels(array: Array) -> Array:
+    """Grey pictures (cars, height, width) get one channel; what else there is stays as it is."""
+    return array[..., np.newaxis] if array.ndim == 3 else array
+
+
 def _photograph(cameras: tuple[Camera, ...], render: Render, into: Array) -> None:
     """One picture, or the two of a pair side by side in the last axis."""
     if len(cameras) == 1:

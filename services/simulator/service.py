@@ -26,6 +26,7 @@ from libs.common.events import (
     RunWatched,
     TrackRef,
 )
+from libs.common.observations import HEIGHT_PX, WIDTH_PX, pack
 from libs.common.reward.errors import RewardError
 from libs.common.service import Service
 from libs.common.tracks import Track, load_built_in, parse_npy
@@ -121,19 +122,18 @@ class Simulator(Service[SimulatorSettings]):
         self, command: CollectRollout, rollout: Rollout, attempt: str, step: int
     ) -> ActionReply | None:
         """The learner's actions for this step; None ends the rollout."""
-        observations = rollout.observations()
-        _, height, width = observations.shape
         request = ActionRequest(
             run_id=command.run_id,
             rollout_id=command.rollout_id,
             attempt=attempt,
             step=step,
             cars=rollout.steps,
-            height=height,
-            width=width,
+            height=HEIGHT_PX,
+            width=WIDTH_PX,
+            sensors=rollout.sensors,
         )
         try:
-            reply = await self._answer(request, observations.tobytes())
+            reply = await self._answer(request, pack(rollout.sensors, rollout.observations()))
         except Unavailable as error:
             self.log.warning(
                 "rollout given up",
@@ -144,7 +144,7 @@ class Simulator(Service[SimulatorSettings]):
             return None
         return None if reply.stop else reply
 
-    async def _answer(self, request: ActionRequest, pixels: bytes) -> ActionReply:
+    async def _answer(self, request: ActionRequest, payload: bytes) -> ActionReply:
         while True:
             async for tried in stamina.retry_context(
                 on=Unavailable,
@@ -156,7 +156,7 @@ class Simulator(Service[SimulatorSettings]):
                 with tried:
                     if self.stopping:
                         raise HandedBack(request.rollout_id)
-                    reply, _ = await self.bus.request(request, ActionReply, pixels, ASK_S)
+                    reply, _ = await self.bus.request(request, ActionReply, payload, ASK_S)
             if not reply.wait:
                 return reply
 

@@ -1,18 +1,18 @@
 """What the cars of a race sense: the world, what shares their road, but not themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from libs.common.deepracer.metadata import ModelMetadata
+from libs.common.deepracer.metadata import LidarConfig, ModelMetadata
 from libs.common.deepracer.randomisation_spec import RandomisationSpec
 from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.tracks import Track
 from services.simulator.camera import Camera
 from services.simulator.pictures import Pictures
-from services.simulator.sensors import CAMERAS, Render, Sensors
+from services.simulator.sensors import CAMERAS, FRONT_CAMERA, Array, Render, Sensors, with_channels
 from services.simulator.traffic import LEARNERS, Traffic
 from services.simulator.varied_views import VariedViews
 from services.simulator.vehicle import Cars
@@ -26,12 +26,16 @@ class Look(NamedTuple):
     randomisation: RandomisationSpec = RandomisationSpec()
 
 
+Eyes = tuple[tuple[str, ...], LidarConfig | None]
+"""What of a model's metadata says what its car senses."""
+
+
 class Views:
     """
     The sensors of a race's cars.
 
     `sensed` holds what each measured last, (cars, ...) by its name; `images` is that of the camera,
-    which every car has.
+    which every car has. Where other drivers are on the road, `observed_by` holds theirs too.
     """
 
     def __init__(
@@ -42,13 +46,19 @@ class Views:
         traffic: Traffic,
         world: World | None = None,
         metadata: ModelMetadata | None = None,
+        others: Sequence[ModelMetadata] = (),
     ) -> None:
         """
         `world` is what `draw_world` makes of the look, where it is there already; without metadata
         the front camera is the only sensor.
         """
-        self._sensors = Sensors(metadata)
-        self.sensed = self._sensors.allocate(len(seeds))
+        own = Sensors(metadata)
+        self.sensed = own.allocate(len(seeds))
+        self._eyes = {_eyes(metadata): (own, self.sensed)}
+        for other in others:
+            if _eyes(other) not in self._eyes:
+                theirs = Sensors(other)
+                self._eyes[_eyes(other)] = theirs, theirs.allocate(len(seeds))
         self.images: NDArray[np.uint8] = next(
             values for name, values in self.sensed.items() if name in CAMERAS
         )
@@ -62,8 +72,9 @@ class Views:
         self._pictures = Pictures(track, look.world)
         self._varied: VariedViews | None = None
         if look.randomisation.varies_picture:
+            cameras = [each for sensors, _ in self._eyes.values() for each in sensors.cameras]
             self._varied = VariedViews(
-                len(seeds), track, look.world, look.randomisation, cameras=self._sensors.cameras
+                len(seeds), track, look.world, look.randomisation, cameras=cameras
             )
             world = self._varied.world
         self._world = draw_world(track, look.world) if world is None else world
@@ -75,7 +86,6 @@ class Views:
 
     def look(self, cars: Cars, part: slice) -> None:
         """Measure what a part of all `cars` senses now."""
-        into = {name: values[part] for name, values in self.sensed.items()}
         road = self._bodies, self._arenas[part], self._own[part]
         render: Render | None = None
         if (varied := self._varied) is not None:
@@ -84,12 +94,24 @@ class Views:
                 varied.render(cars[part], camera, images, *road, part.start)
 
         noise = self._noise_seeds[part]
-        self._sensors.observe(
-            cars[part], self._world, into, *road, noise_seeds=noise, render=render
-        )
+        for sensors, sensed in self._eyes.values():
+            into = {name: values[part] for name, values in sensed.items()}
+            sensors.observe(cars[part], self._world, into, *road, noise_seeds=noise, render=render)
+
+    def observed_by(self, metadata: ModelMetadata) -> Mapping[str, Array]:
+        """
+        (cars, ...) by name what the sensors of one of the drivers measured last, cameras with an
+        axis for their channels: as networks take it.
+        """
+        _, sensed = self._eyes[_eyes(metadata)]
+        return {name: with_channels(array) for name, array in sensed.items()}
 
     def picture(self, cars: Cars, car: int, width: int, height: int) -> NDArray[np.uint8]:
         """(height, width, 3) what one car sees, in colour and as the world is."""
         arena = int(self._arenas[car])
         bodies, own = self._bodies[arena : arena + 1], int(self._own[car])
         return self._pictures.draw(cars[car : car + 1], width, height, bodies, own)
+
+
+def _eyes(metadata: ModelMetadata | None) -> Eyes:
+    return (metadata.sensor, metadata.lidar_config) if metadata else ((FRONT_CAMERA,), None)

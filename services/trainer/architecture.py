@@ -1,17 +1,18 @@
 """
-What the networks are made of: tables of layers, and the names and shapes that follow from them.
+What the networks are made of: the names and shapes that follow from the tables of layers.
 
-The tables are DeepRacer's (reference, section 3), but for FAST. As in rl_coach every sensor has an
-embedder, the embeddings are laid end to end in the order of the sensors' names, and a middleware
-follows. Value (`network_0`) and policy (`network_1`) have all of that to themselves. Every layer
-but the heads' ends in a ReLU; the batch normalisation, tanh and dropout that DeepRacer's own tables
-mention are not applied there either.
+As in rl_coach every sensor has an embedder, the embeddings are laid end to end in the order of the
+sensors' names, and a middleware follows. Value (`network_0`) and policy (`network_1`) have all of
+that to themselves. Every layer but the heads' ends in a ReLU; the batch normalisation, tanh and
+dropout that DeepRacer's own tables mention are not applied there either.
 
 A dense layer of an embedder acts on the channels of every pixel, as rl_coach flattens after it.
+
+With SAC there are other networks: see `SacBlueprint`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 
 from libs.common.deepracer.continuous import COMMANDS
 from libs.common.deepracer.metadata import ContinuousActionSpace, LidarConfig, ModelMetadata
+from services.trainer.trunks import TRUNKS as TRUNKS
+from services.trainer.trunks import Trunk
 
 Weights = dict[str, NDArray[np.float32]]
 """Arrays by DeepRacer's variable names, for images divided by 255."""
@@ -37,55 +40,10 @@ VALUE_HEAD = f"{VALUE}/v_values_head_0/output"
 POLICY_SCOPE = f"{POLICY}/ppo_head_0"
 LOG_STD = f"{POLICY_SCOPE}/policy_log_std"
 
-
-@dataclass(frozen=True)
-class Embedder:
-    """The layers of one sensor."""
-
-    convolutions: tuple[tuple[int, int, int], ...] = ()  # filters, kernel, stride; padding VALID
-    dense: tuple[int, ...] = ()
-    pooling: int = 1  # side of the squares of pixels that are averaged first
-
-
-@dataclass(frozen=True)
-class Trunk:
-    """The layers of one network below its head."""
-
-    camera: Embedder
-    stereo: Embedder
-    middleware: tuple[int, ...]
-    lidar: Embedder = Embedder(dense=(256, 256))
-    most_steps: int = 3_000  # of all cars between two updates, DeepRacer's caps
-
-    def embedder(self, sensor: str) -> Embedder:
-        """The embedder of a sensor."""
-        if sensor.endswith("LIDAR"):
-            return self.lidar
-        return self.stereo if sensor == "STEREO_CAMERAS" else self.camera
-
-
-_SHALLOW = Embedder(((32, 8, 4), (64, 4, 2), (64, 3, 1)))
-_DEEP_STEREO = Embedder(((32, 3, 1), (64, 3, 2), (64, 3, 1), (128, 3, 2), (128, 3, 1)))
-_FAST = Embedder(((16, 4, 2), (32, 3, 2)), pooling=4)
-
-TRUNKS = {
-    "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW": Trunk(
-        _SHALLOW, _SHALLOW, middleware=(512,), most_steps=10_000
-    ),
-    "DEEP_CONVOLUTIONAL_NETWORK": Trunk(
-        Embedder(((32, 5, 2), (32, 3, 1), (64, 3, 2), (64, 3, 1)), dense=(64,)),
-        _DEEP_STEREO,
-        middleware=(512,),
-    ),
-    "DEEP_CONVOLUTIONAL_NETWORK_DEEP": Trunk(
-        Embedder(((32, 8, 4), (32, 4, 2), (64, 4, 2), (64, 3, 1)), dense=(512, 512)),
-        _DEEP_STEREO,
-        middleware=(256, 128),
-    ),
-    # Ours, for quick experiments: 40 x 30 means of pixels, 0.45 M weights to SHALLOW's 11.7 M.
-    "FAST": Trunk(_FAST, _FAST, middleware=(128,), most_steps=10_000),
-}
-"""By the name in `model_metadata.json`."""
+SAC_POLICY = "main_level/agent/policy/online/network_0"
+SAC_POLICY_SCOPE = f"{SAC_POLICY}/sac_policy_head_0"
+SAC_Q = "main_level/agent/q/online/network_0"
+SAC_V, SAC_TARGET_V = (f"main_level/agent/v/{copy}/network_0" for copy in ("online", "target"))
 
 
 @dataclass(frozen=True)
@@ -127,9 +85,43 @@ class Blueprint:
         return [sensor for sensor in self.sensors if self.is_camera(sensor)]
 
     @property
+    def networks(self) -> tuple[str, ...]:
+        """The scopes of all networks: each has its own embedders."""
+        return VALUE, POLICY
+
+    @property
+    def policy_network(self) -> str:
+        """The scope of the network that acts."""
+        return POLICY
+
+    @property
+    def input_network(self) -> str:
+        """The scope of the placeholders; rl_coach makes them with the first network."""
+        return VALUE
+
+    @property
+    def policy_scope(self) -> str:
+        """The scope of the policy's head."""
+        return POLICY_SCOPE
+
+    @property
     def policy_head(self) -> str:
         """The scope of the policy's last layer."""
         return f"{POLICY_SCOPE}/{'policy_mean' if self.continuous else 'policy_fc'}"
+
+    @property
+    def spread_head(self) -> str | None:
+        """The scope of the layer that tells the spreads; None where they are free variables."""
+        return None
+
+    @property
+    def squashed(self) -> bool:
+        """Whether actions are the hyperbolic tangent of what is drawn."""
+        return False
+
+    def policy_layers(self) -> list[Layer]:
+        """Hidden layers between the policy's middleware and its last layer."""
+        return []
 
     def is_camera(self, sensor: str) -> bool:
         """Whether a sensor gives images."""
@@ -173,25 +165,112 @@ class Blueprint:
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every variable by its name: those of the value network, then the policy's."""
-        shapes = dict(self._network_shapes(VALUE, VALUE_HEAD, 1))
-        shapes |= self._network_shapes(POLICY, self.policy_head, self.actions)
+        width = self.trunk.middleware[-1]
+        value = [*self.trunk_layers(VALUE), Layer(VALUE_HEAD, (width, 1))]
+        policy = [*self.trunk_layers(POLICY), Layer(self.policy_head, (width, self.actions))]
+        shapes = _shapes_of([*value, *policy])
         if self.continuous:
             shapes[LOG_STD] = (1, self.actions)
         return shapes
 
-    def _network_shapes(
-        self, scope: str, head: str, outputs: int
-    ) -> Iterator[tuple[str, tuple[int, ...]]]:
+    def trunk_layers(self, network: str) -> list[Layer]:
+        """The layers of a network below its head, with their whole names."""
         layers = [layer for sensor in self.sensors for layer in self.embedder_layers(sensor)]
-        for layer in (*layers, *self.middleware_layers()):
-            yield f"{scope}/{layer.name}/kernel", layer.kernel
-            yield f"{scope}/{layer.name}/bias", layer.kernel[-1:]
-        yield f"{head}/kernel", (self.trunk.middleware[-1], outputs)
-        yield f"{head}/bias", (outputs,)
+        return _scoped(network, [*layers, *self.middleware_layers()])
 
     def __str__(self) -> str:
         actions = "continuous actions" if self.continuous else f"{self.actions} actions"
         return f"{self.network} with {', '.join(self.sensors)} and {actions}"
+
+
+class SacBlueprint(Blueprint):
+    """
+    The networks of SAC, as DeepRacer's simulation application has them.
+
+    The policy has a hidden layer, a mean and a logarithm of the spread for each action. The two
+    action values share the embedders of one network; each has two hidden layers that read the
+    embeddings and the action. The state's value has a target network that lags behind it.
+    """
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Policy, action values, state value and its target."""
+        return SAC_POLICY, SAC_Q, SAC_V, SAC_TARGET_V
+
+    @property
+    def policy_network(self) -> str:
+        """The scope of the network that acts."""
+        return SAC_POLICY
+
+    @property
+    def input_network(self) -> str:
+        """The policy has placeholders of its own."""
+        return SAC_POLICY
+
+    @property
+    def policy_scope(self) -> str:
+        """The scope of the policy's head."""
+        return SAC_POLICY_SCOPE
+
+    @property
+    def policy_head(self) -> str:
+        """The scope of the layer of means."""
+        return f"{SAC_POLICY_SCOPE}/policy_mean"
+
+    @property
+    def spread_head(self) -> str | None:
+        """The scope of the layer that tells the logarithms of the spreads."""
+        return f"{SAC_POLICY_SCOPE}/dense_1"
+
+    @property
+    def squashed(self) -> bool:
+        """Actions are within -1 to 1."""
+        return True
+
+    def policy_layers(self) -> list[Layer]:
+        """The head's hidden layer."""
+        kernel = (self.trunk.middleware[-1], self.trunk.head_units)
+        return [Layer("sac_policy_head_0/dense", kernel)]
+
+    def q_layers(self, number: int) -> list[Layer]:
+        """The layers of action value 1 or 2 above the shared embedders, the last one linear."""
+        head = f"q_values_head_0/q{number}_head"
+        width = sum(self.embedding_size(sensor) for sensor in self.sensors)
+        units = self.trunk.head_units
+        return [
+            Layer(f"{head}/dense", (width + self.actions, units)),
+            Layer(f"{head}/dense_1", (units, units)),
+            Layer(f"{head}/q{number}_output", (units, 1)),
+        ]
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every variable by its name: policy, action values, state value, its target."""
+        scopes, size = self._policy_heads(), (self.trunk.head_units, self.actions)
+        heads = [Layer(scope, size) for scope in scopes]
+        policy = [*self.trunk_layers(SAC_POLICY), *_scoped(SAC_POLICY, self.policy_layers())]
+        embedders = [layer for sensor in self.sensors for layer in self.embedder_layers(sensor)]
+        q_values = [*embedders, *self.q_layers(1), *self.q_layers(2)]
+        shapes = _shapes_of([*policy, *heads, *_scoped(SAC_Q, q_values)])
+        for network in (SAC_V, SAC_TARGET_V):
+            output = Layer("v_values_head_0/output", (self.trunk.middleware[-1], 1))
+            shapes |= _shapes_of([*self.trunk_layers(network), *_scoped(network, [output])])
+        return shapes
+
+    def _policy_heads(self) -> tuple[str, str]:
+        return self.policy_head, f"{SAC_POLICY_SCOPE}/dense_1"
+
+
+def _scoped(network: str, layers: Iterable[Layer]) -> list[Layer]:
+    return [replace(layer, name=f"{network}/{layer.name}") for layer in layers]
+
+
+def _shapes_of(layers: Iterable[Layer]) -> dict[str, tuple[int, ...]]:
+    """Kernel and bias of each layer; names are whole."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in layers:
+        shapes[f"{layer.name}/kernel"] = layer.kernel
+        shapes[f"{layer.name}/bias"] = layer.kernel[-1:]
+    return shapes
 
 
 def sensor_shapes(
@@ -219,7 +298,8 @@ def blueprint_of(
     continuous = isinstance(metadata.action_space, ContinuousActionSpace)
     lidar = metadata.lidar_config or LidarConfig()
     sector_values = lidar.num_sectors * lidar.num_values_per_sector
-    return Blueprint(
+    kind = SacBlueprint if metadata.training_algorithm == "sac" else Blueprint
+    return kind(
         network=metadata.neural_network,
         inputs=sensor_shapes(metadata.sensor, height_px, width_px, sector_values),
         actions=len(metadata.action_space)

@@ -13,6 +13,7 @@ from services.trainer.learner_handle import LearnerHandle
 from services.trainer.order import LearnerOrder, LearnerReport
 from services.trainer.run_table import RunTable
 from services.trainer.runs import PROGRESS_EVENTS, RunRecord
+from services.trainer.spares import Spares
 
 RENEW_S = 1.0
 """How often the lease is renewed and the progress written down."""
@@ -34,6 +35,7 @@ class Attempt:
         bus: Bus,
         table: RunTable,
         command: Sequence[str],
+        spares: Spares,
         lease_s: float,
         log: Any,
     ) -> None:
@@ -41,7 +43,7 @@ class Attempt:
         self.run_id, self._owner = record.run_id, record.owner
         self._record = record  # with the progress that is not written down yet
         self._bus, self._table = bus, table
-        self._command, self._lease_s = command, lease_s
+        self._command, self._spares, self._lease_s = command, spares, lease_s
         self._log = log.bind(run_id=record.run_id, attempt=record.attempt)
         self._learner: LearnerHandle | None = None
         self._lost = False
@@ -68,7 +70,12 @@ class Attempt:
     async def _train(self) -> LearnerReport | None:
         if self._leaving:
             return None
-        self._learner = await LearnerHandle.start(self._command, self._order())
+        try:
+            self._learner = await self._spares.start(self._command, self._order())
+        except FileNotFoundError:  # it was there when the run was queued, or on another machine
+            engine = self._record.spec.engine
+            reason = f"{self._command[0]} is missing, which engine {engine!r} needs"
+            return LearnerReport(outcome="failed", reason=reason)
         self._log.info("learner started", resumed_from=getattr(self._record.last, "name", None))
         beside = [
             asyncio.create_task(self._beside(self._follow())),

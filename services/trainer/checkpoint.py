@@ -9,9 +9,13 @@ and biases of ten layers and one `gradients_from_head` rescaler for each of two 
 rescalers are 1 for ever (the gradient with respect to them is 0), but a reader of DeepRacer's
 misses them if absent. Stock rl_coach wants more, 69 variables: Adam's two slots for each of those,
 the powers of its betas, and the count of its steps. Both forms are written, and either is read.
+
+With SAC the networks are `policy`, `q` and `v`, each with a scope and an optimiser of its own; the
+target of `v` has none.
 """
 
 import re
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,16 +25,26 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput
-from services.trainer.architecture import ONLINE, POLICY, VALUE, Blueprint, Weights
-from services.trainer.network import check_weights
-from services.trainer.ppo import ADAM_BETA_1, ADAM_BETA_2
+from services.trainer import adam
+from services.trainer.architecture import Blueprint, Weights
 from services.trainer.variable_names import find_variables
+from services.trainer.weight_form import check_weights
 
 Variables = dict[str, NDArray[Any]]
 
-RESCALERS = tuple(f"{trunk}/gradients_from_head_0-0_rescalers" for trunk in (VALUE, POLICY))
+NETWORK = re.compile(r"((?:.*)/(?:online|target))/network_\d")
 NAME_PATTERN = re.compile(r"(\d+)_Step-(\d+)\.ckpt")
 SUFFIXES = (".data-00000-of-00001", ".index", ".meta")
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """Adam after some steps, its moments by the names of the weights and in DeepRacer's form."""
+
+    steps: int = 0
+    powers: tuple[float, float] = (1.0, 1.0)  # of both betas, one factor for each step
+    moments: Weights = field(default_factory=dict)  # those that are missing are 0
+    squares: Weights = field(default_factory=dict)
 
 
 def checkpoint_name(number: int, env_steps: int) -> str:
@@ -57,21 +71,29 @@ def checkpoint_counts(name: str) -> tuple[int, int]:
 
 
 def write_checkpoint(
-    folder: Path, name: str, weights: Weights, *, complete: bool = False
+    folder: Path,
+    name: str,
+    weights: Weights,
+    *,
+    complete: bool = False,
+    optimiser: Optimiser | None = None,
 ) -> tuple[Path, ...]:
     """
     Write one checkpoint, and name it as the folder's last.
 
     Args:
         weights: as `ActorCritic.export_weights` gives them.
-        complete: with an optimiser that has not made a step, as stock rl_coach restores it.
+        complete: with an optimiser, as stock rl_coach restores it.
+        optimiser: which one; by default one that has not made a step.
 
     Returns:
         Its three files: data, index, meta.
     """
-    variables: Variables = {**weights, **{name: np.ones((), np.float32) for name in RESCALERS}}
+    networks = sorted({match[0] for match in map(NETWORK.match, weights) if match})
+    rescalers = [f"{network}/gradients_from_head_0-0_rescalers" for network in networks]
+    variables: Variables = {**weights, **{name: np.ones((), np.float32) for name in rescalers}}
     if complete:
-        variables |= _optimiser_variables(variables)
+        variables |= _optimiser_variables(variables, optimiser or Optimiser())
     names = sorted(variables)
     tf.raw_ops.SaveV2(
         prefix=str(folder / name),
@@ -88,16 +110,19 @@ def write_checkpoint(
     return tuple(folder / f"{name}{suffix}" for suffix in SUFFIXES)
 
 
-def _optimiser_variables(variables: Variables) -> Variables:
+def _optimiser_variables(variables: Variables, optimiser: Optimiser) -> Variables:
     """Rl_coach makes its optimiser in the network's scope: the slots' names begin with it twice."""
-    added: Variables = {
-        f"{ONLINE}/global_step": np.zeros((), np.int64),
-        f"{ONLINE}/beta1_power": np.full((), ADAM_BETA_1, np.float32),
-        f"{ONLINE}/beta2_power": np.full((), ADAM_BETA_2, np.float32),
-    }
+    added: Variables = {}
     for name, array in variables.items():
-        for slot in ("Adam", "Adam_1"):
-            added[f"{ONLINE}/{name}/{slot}"] = np.zeros_like(array)
+        match = NETWORK.match(name)
+        if match is None or match[1].endswith("/target"):
+            continue
+        scope, powers = match[1], optimiser.powers
+        added[f"{scope}/global_step"] = np.asarray(optimiser.steps, np.int64)
+        added[f"{scope}/beta1_power"] = np.asarray(adam.BETA_1 * powers[0], np.float32)
+        added[f"{scope}/beta2_power"] = np.asarray(adam.BETA_2 * powers[1], np.float32)
+        for slot, moments in (("Adam", optimiser.moments), ("Adam_1", optimiser.squares)):
+            added[f"{scope}/{name}/{slot}"] = moments.get(name, np.zeros_like(array))
     return added
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from libs.common.events import (
 )
 from libs.common.objects import ObjectStore, split_uri
 from services.trainer.learner import SavedCheckpoint
+from services.trainer.memory import memory_path
 from services.trainer.order import LearnerOrder
 
 KEPT = 4
@@ -33,9 +35,16 @@ class CheckpointStore:
         self._best: CheckpointRef | None = None
         self._entries: dict[str, dict[str, Any]] = {}
 
-    async def keep(self, saved: SavedCheckpoint, iteration: int) -> CheckpointRef:
-        """Store a checkpoint, tell it, and forget those that are too old."""
-        files = [await self._put(path) for path in (*saved.files, saved.state)]
+    async def keep(
+        self, saved: SavedCheckpoint, iteration: int, curves: Sequence[Path] = ()
+    ) -> CheckpointRef:
+        """
+        Store a checkpoint, tell it, and forget those that are too old.
+
+        `curves` are event files for TensorBoard, which are stored too and stay where they are.
+        """
+        memory = [saved.memory] if saved.memory is not None else []
+        files = [await self._put(path) for path in (*saved.files, saved.state, *memory)]
         policy = await self._put(saved.policy)
         checkpoint = CheckpointRef(
             name=saved.name,
@@ -48,6 +57,7 @@ class CheckpointStore:
         extra = [
             await self._objects.put(pointer, saved.name.encode()),
             await self._note("last_checkpoint", checkpoint, None),
+            *[await self._put_curve(path) for path in curves],
         ]
         await self._bus.publish(
             CheckpointSaved(
@@ -98,16 +108,23 @@ class CheckpointStore:
                 self._entries["best_checkpoint"] = _entry(event.checkpoint, event.metric)
         return trials
 
-    async def fetch(self, checkpoint: CheckpointRef, folder: Path) -> str:
+    async def fetch(
+        self, checkpoint: CheckpointRef, folder: Path, *, with_memory: bool = True
+    ) -> str:
         """Bring a checkpoint's files into a folder; returns its name."""
         for reference in checkpoint.files:
-            data = await self._objects.get(reference)
             path = folder / Path(split_uri(reference.uri)[1]).name
+            if path == memory_path(folder, checkpoint.number) and not with_memory:
+                continue
+            data = await self._objects.get(reference)
             await asyncio.to_thread(path.write_bytes, data)
         return checkpoint.name
 
     async def _put(self, path: Path) -> ObjectRef:
         return await self._objects.put_file(layout.model_file(self._run_id, path.name), path)
+
+    async def _put_curve(self, path: Path) -> ObjectRef:
+        return await self._objects.put_file(layout.board_file(self._run_id, path.name), path)
 
     async def _note(self, entry: str, checkpoint: CheckpointRef, metric: float | None) -> ObjectRef:
         self._entries[entry] = _entry(checkpoint, metric)
@@ -130,5 +147,6 @@ def _entry(checkpoint: CheckpointRef, metric: float | None) -> dict[str, Any]:
 
 
 def _remove(saved: SavedCheckpoint) -> None:
-    for path in (*saved.files, saved.state, saved.policy):
-        path.unlink(missing_ok=True)
+    for path in (*saved.files, saved.state, saved.policy, saved.memory):
+        if path is not None:
+            path.unlink(missing_ok=True)

@@ -138,6 +138,33 @@ class Gaussian:
         return tf.reduce_sum(tf.math.log(std / old_std) + moved - 0.5, axis=1)
 
 
-def distribution_of(actions: int, continuous: bool) -> Distribution:
+class SquashedGaussian(Gaussian):
+    """
+    Actions within -1 to 1: the hyperbolic tangent of what is drawn from normal distributions.
+
+    Means and standard deviations are those before the tangent. So are divergences, which it does
+    not change; the entropy has no closed form and is estimated from `draw`.
+    """
+
+    def greedy(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The action of the means."""
+        return np.tanh(super().greedy(raw))
+
+    def draw(self, settled: Any, noise: Any) -> tuple[Any, Any]:
+        """
+        Actions (n, actions) and their log-probabilities (n,), differentiable in `settled`.
+
+        `noise` is standard normal. The density of the action is that of what was drawn, divided
+        by the tangent's slope, of which the logarithm is written without cancellation.
+        """
+        mean, std = tf.split(settled, 2, axis=1)
+        drawn = mean + std * noise
+        slopes = 2.0 * (np.log(2.0) - drawn - tf.nn.softplus(-2.0 * drawn))
+        return tf.tanh(drawn), self.log_prob(settled, drawn) - tf.reduce_sum(slopes, axis=1)
+
+
+def distribution_of(actions: int, continuous: bool, squashed: bool = False) -> Distribution:
     """That of discrete actions, or of so many continuous ones."""
+    if squashed:
+        return SquashedGaussian(actions)
     return Gaussian(actions) if continuous else Categorical(actions)

@@ -69,6 +69,16 @@ class Noise:
         return np.asarray(rng.normal(mean, std), np.float32)
 
 
+class SquashedNoise:
+    """Actions within -1 to 1, as SAC draws them: the hyperbolic tangent of `Noise`."""
+
+    def choose(
+        self, raw: NDArray[np.float32], env_steps: int, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Draw from means and standard deviations before the tangent."""
+        return np.tanh(Noise().choose(raw, env_steps, rng))
+
+
 def exploration_of(hyperparameters: Hyperparameters, continuous: bool = False) -> Exploration:
     """What `exploration_type` asks for; it has no say over continuous actions."""
     if continuous:

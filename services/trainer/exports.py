@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput, PlatformError
 from services.trainer.architecture import Blueprint, Observations, Weights
-from services.trainer.checkpoint import read_checkpoint, write_checkpoint
-from services.trainer.frozen import OUTPUT_NODE, freeze_policy, input_node, run_frozen
+from services.trainer.checkpoint import Optimiser, read_checkpoint, write_checkpoint
+from services.trainer.frozen import freeze_policy, input_node, output_node, run_frozen
 from services.trainer.network import ActorCritic
 
 OPSET = 17
@@ -54,7 +54,12 @@ class Export:
 
 
 def export_policy(
-    weights: Weights, blueprint: Blueprint, name: str, folder: Path, formats: Sequence[str]
+    weights: Weights,
+    blueprint: Blueprint,
+    name: str,
+    folder: Path,
+    formats: Sequence[str],
+    optimiser: Optimiser | None = None,
 ) -> list[Export]:
     """
     Write a policy in each of the formats into a folder.
@@ -63,6 +68,7 @@ def export_policy(
         weights: in DeepRacer's form, as `read_checkpoint` gives them.
         name: of the checkpoint, as `13_Step-8044.ckpt`; other files are called `model_13`.
         formats: of `FORMATS`.
+        optimiser: for complete checkpoints; by default one that has not made a step.
 
     Raises:
         InvalidInput: an unknown format, or weights that do not fit; nothing was written.
@@ -76,7 +82,9 @@ def export_policy(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         made = [
-            FORMATS[each](_Order(each, weights, blueprint, name, Path(scratch), probes, expected))
+            FORMATS[each](
+                _Order(each, weights, blueprint, name, Path(scratch), probes, expected, optimiser)
+            )
             for each in formats
         ]
         return [_moved(export, folder) for export in made]
@@ -109,6 +117,7 @@ class _Order:
     folder: Path
     probes: Observations
     expected: NDArray[np.float32]
+    optimiser: Optimiser | None = None
 
     @property
     def stem(self) -> str:
@@ -141,8 +150,10 @@ def _export_frozen(order: _Order) -> Export:
 
 
 def _export_checkpoint(order: _Order) -> Export:
-    """Complete, with an optimiser that has not made a step: what stock rl_coach restores."""
-    files = write_checkpoint(order.folder, order.name, order.weights, complete=True)
+    """Complete, with an optimiser: what stock rl_coach restores."""
+    files = write_checkpoint(
+        order.folder, order.name, order.weights, complete=True, optimiser=order.optimiser
+    )
     again = read_checkpoint(order.folder / order.name, order.blueprint)
     small = [order.folder / ".coach_checkpoint", order.folder / "checkpoint"]
     outputs = _live_outputs(again, order.blueprint, order.probes)
@@ -153,10 +164,11 @@ def _export_onnx(order: _Order) -> Export:
     # Half a second to import, and only here.
     from tf2onnx.convert import from_graph_def
 
-    inputs = [f"{input_node(sensor)}:0" for sensor in order.blueprint.sensors]
+    blueprint = order.blueprint
+    inputs = [f"{input_node(each, blueprint.input_network)}:0" for each in blueprint.sensors]
     graph = tf.compat.v1.GraphDef.FromString(order.frozen)
     model, _ = from_graph_def(
-        graph, input_names=inputs, output_names=[f"{OUTPUT_NODE}:0"], opset=OPSET
+        graph, input_names=inputs, output_names=[f"{output_node(blueprint)}:0"], opset=OPSET
     )
     file = order.folder / f"{order.stem}.onnx"
     file.write_bytes(model.SerializeToString())
@@ -230,7 +242,7 @@ def _ports(model: Any, observations: Observations) -> list[tuple[str, Any]]:
         (sensor, port)
         for sensor in observations
         for port in model.inputs
-        if any(input_node(sensor) in name for name in port.get_names())
+        if any(f"/{sensor}/{sensor}" in name for name in port.get_names())
     ]
 
 

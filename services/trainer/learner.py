@@ -20,10 +20,11 @@ from libs.common.deepracer.metadata import ContinuousActionSpace, ModelMetadata
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
 from libs.common.events import CarStep, IterationEnded
+from services.trainer.algorithms import Algorithm, algorithm_of
 from services.trainer.architecture import (
     HEIGHT_PX,
-    TRUNKS,
     WIDTH_PX,
+    Blueprint,
     Observations,
     Weights,
     blueprint_of,
@@ -35,10 +36,9 @@ from services.trainer.checkpoint import (
     write_checkpoint,
 )
 from services.trainer.episodes import EpisodeNumbers
-from services.trainer.exploration import exploration_of
 from services.trainer.frozen import freeze_policy
-from services.trainer.network import ActorCritic
-from services.trainer.ppo import Diverged, Ppo
+from services.trainer.memory import memory_path, read_memory, write_memory
+from services.trainer.ppo import Diverged
 from services.trainer.progress import (
     Activity,
     IterationMeter,
@@ -47,7 +47,7 @@ from services.trainer.progress import (
     read_state,
     state_path,
 )
-from services.trainer.rollout import Rollout, StepEnd
+from services.trainer.rollout import StepEnd
 from services.trainer.transfer import describe_transfer, transfer_weights
 
 
@@ -74,6 +74,7 @@ class SavedCheckpoint:
     files: tuple[Path, ...]  # data, index, meta
     policy: Path  # model_13.pb
     state: Path  # state_13.json
+    memory: Path | None = None  # memory_13.npz
 
 
 class Learner:
@@ -86,9 +87,10 @@ class Learner:
         used_episodes: numbers of episodes that ended in earlier attempts, as the journal has them;
             without them a restored learner takes those that its checkpoint counted.
         clock: seconds that only grow.
+        algorithm: makes what acts and learns.
 
     Raises:
-        InvalidInput: SAC, or a horizon beyond the memory.
+        InvalidInput: a horizon beyond the memory.
     """
 
     def __init__(
@@ -99,18 +101,14 @@ class Learner:
         width_px: int = WIDTH_PX,
         used_episodes: Iterable[int] = (),
         clock: Callable[[], float] = time.perf_counter,
+        algorithm: Callable[[RunSpec, Blueprint], Algorithm] = algorithm_of,
     ) -> None:
         self._spec, self._hyper, self._clock = spec, spec.hyperparameters, clock
-        _check_algorithm(spec.metadata)
-        rows = _rollout_rows(spec)
         self._size_px = (height_px, width_px)
         self._blueprint = blueprint_of(spec.metadata, *self._size_px)
-        averaging = self._hyper.policy_averaging
-        self._network = ActorCritic(self._blueprint, spec.seed, averaging)
+        self._algorithm = algorithm(spec, self._blueprint)
+        self._network = self._algorithm.network
         self._distribution = self._network.distribution
-        self._ppo = Ppo(self._network, self._hyper)
-        self._exploration = exploration_of(self._hyper, self._blueprint.continuous)
-        self._rollout = Rollout(rows, self._hyper.cars, self._blueprint, self._distribution)
         self._numbers = EpisodeNumbers(used_episodes)
         self._episodes: list[int] = []
         self._state = LearnerState(episodes=self._numbers.ended)
@@ -127,8 +125,7 @@ class Learner:
 
     def compile(self) -> None:
         """Make all TensorFlow functions ready; without it the first calls take seconds longer."""
-        self._ppo.compile()
-        self._ppo.policy({name: seen[0] for name, seen in self._rollout.observations.items()})
+        self._algorithm.compile()
 
     def begin_rollout(self, cars: Collection[int] | None = None) -> None:
         """
@@ -168,12 +165,13 @@ class Learner:
         """
         self._check(observations, steps)
         self._lap("wait_s")
-        if self._rollout.is_open:
+        if self._algorithm.is_open:
             self._take_in(steps)
-        self._rollout.see(observations)
+        self._algorithm.see(observations)
         self._begun_anew.clear()
         self._lap("infer_s")
-        ended = self._learn() if self._is_due() else None
+        is_due = self._algorithm.is_due(self._ended_since_update)
+        ended = self._learn() if is_due else None
         self._lap("learn_s")
         actions = self._choose(observations)
         self._lap("infer_s")
@@ -204,7 +202,7 @@ class Learner:
         Returns:
             (n, actions) probabilities of discrete actions, (n, 2) means of continuous ones.
         """
-        return self._distribution.greedy(self._ppo.exported_policy(observations))
+        return self._algorithm.exported_policy(observations)
 
     def export_weights(self) -> Weights:
         """A copy of the weights in DeepRacer's form."""
@@ -238,9 +236,11 @@ class Learner:
         self.adopt_weights(transfer_weights(weights, source, own, self.export_weights()))
         return describe_transfer(source, own)
 
-    def save(self, folder: Path) -> SavedCheckpoint:
+    def save(self, folder: Path, *, complete: bool = False) -> SavedCheckpoint:
         """
         Write checkpoint, frozen policy and counters; the number is that of the iterations.
+
+        A `complete` one has the learner's memory too: `restore` then goes on exactly from there.
 
         Raises:
             Diverged: there are weights that are no finite numbers; nothing was written.
@@ -255,27 +255,41 @@ class Learner:
         self._state.episode_gaps = self._numbers.gaps
         state.write_text(self._state.model_dump_json(), "utf-8")
         policy.write_bytes(freeze_policy(weights, self._blueprint))
-        files = write_checkpoint(folder, name, weights)
-        return SavedCheckpoint(name, number, env_steps, files, policy, state)
+        files = self._write(folder, name, weights)
+        memory = None
+        if complete and (held := self._algorithm.memory()):
+            memory = write_memory(memory_path(folder, number), held)
+        return SavedCheckpoint(name, number, env_steps, files, policy, state, memory)
 
     def restore(self, folder: Path, name: str) -> None:
         """
-        Go on from a checkpoint of this run.
+        Go on from a checkpoint of this run; without a memory beside it the optimiser begins anew.
 
         Raises:
             NotFound: it has no file of counters; then it is for `adopt_weights`.
             InvalidInput: files are broken or of another network.
         """
         state = read_state(state_path(folder, checkpoint_number(name)))
-        self.adopt_checkpoint(folder / name)
+        self._resume(folder / name)
+        memory = memory_path(folder, checkpoint_number(name))
+        if memory.exists():
+            self._algorithm.recall(read_memory(memory, self._algorithm.memory()))
         if self._numbers.ended == 0:
             self._numbers = EpisodeNumbers(state.ended_episodes())
         # Episodes may have ended after the checkpoint: `used_episodes` counts them.
         self._state = state.model_copy(update={"episodes": self._numbers.ended})
         self._episodes = []
-        self._rollout.clear()
+        self._algorithm.forget()
         self._meter = IterationMeter(self._distribution.bins, self._state)
         self._rng = self._random_numbers()
+
+    def _write(self, folder: Path, name: str, weights: Weights) -> tuple[Path, ...]:
+        """The files of a checkpoint."""
+        return write_checkpoint(folder, name, weights)
+
+    def _resume(self, prefix: Path) -> None:
+        """Take over a checkpoint of this run."""
+        self.adopt_checkpoint(prefix)
 
     def _check(self, observations: Observations, steps: Sequence[CarStep]) -> None:
         cars = self._hyper.cars
@@ -286,7 +300,7 @@ class Learner:
                 raise InvalidInput(
                     f"observations of {sensor} are {got}: {kind} {(cars, *shape)} are accepted"
                 )
-        has_outcomes = self._rollout.is_open and len(self._begun_anew) < cars
+        has_outcomes = self._algorithm.is_open and len(self._begun_anew) < cars
         if has_outcomes and len(steps) != cars:
             raise InvalidInput(f"{len(steps)} outcomes for {cars} cars: one each is accepted")
 
@@ -300,7 +314,7 @@ class Learner:
             self._state.env_steps += 1
             if steps[car].done:
                 self._end_episode(car, steps[car])
-        self._rollout.record_outcome(rewards, ends)
+        self._algorithm.record_outcome(rewards, ends)
 
     def _end_episode(self, car: int, last_step: CarStep) -> None:
         number = self._episodes[car]
@@ -312,22 +326,13 @@ class Learner:
         self._ended_since_update += 1
         self._episodes[car] = self._numbers.take()
 
-    def _is_due(self) -> bool:
-        """Whether there is enough to learn from."""
-        if self._rollout.is_full:
-            return True
-        by_episodes = self._hyper.horizon is None
-        enough = self._ended_since_update >= self._hyper.num_episodes_between_training
-        return by_episodes and enough
-
     def _learn(self) -> IterationEnded | None:
         """One update, and the end of the iteration if it was its last."""
-        if self._rollout.known.size == 0:
-            self._rollout.restart()
+        report = self._algorithm.learn(self._rng, self._state.env_steps)
+        if report is None:
             return None
-        self._meter.note_update(self._ppo.update(self._rollout, self._rng))
+        self._meter.note_update(report)
         self._state.updates += 1
-        self._rollout.restart()
         self._ended_since_update = 0
         self._rng = self._random_numbers()
         self._lap("learn_s")
@@ -345,14 +350,12 @@ class Learner:
     def _choose(self, observations: Observations) -> NDArray[Any]:
         while len(self._episodes) < self._hyper.cars:
             self._episodes.append(self._numbers.take())
-        raw = self._ppo.policy(observations)
-        actions = self._exploration.choose(raw, self._state.env_steps, self._rng)
-        self._rollout.record_choice(actions, self._distribution.settled(raw))
+        actions = self._algorithm.act(observations, self._state.env_steps, self._rng)
         self._meter.count_actions(self._distribution.histogram(actions))
         return actions
 
     def _random_numbers(self) -> np.random.Generator:
-        """Those of the rollout that begins now and of the update that follows it."""
+        """Those of the steps that begin now and of the update that follows them."""
         return np.random.default_rng((self._spec.seed, self._state.updates))
 
     def _lap(self, activity: Activity) -> None:
@@ -362,26 +365,6 @@ class Learner:
             self._meter.spend(activity, now - self._told_at)
             self._state.elapsed_s += now - self._told_at
         self._told_at = now
-
-
-def _check_algorithm(metadata: ModelMetadata) -> None:
-    if metadata.training_algorithm != "clipped_ppo":
-        raise InvalidInput(
-            f"training_algorithm is {metadata.training_algorithm!r}: 'clipped_ppo' is accepted"
-        )
-
-
-def _rollout_rows(spec: RunSpec) -> int:
-    """Rows of all cars between updates: the horizon, or as many as DeepRacer's cap allows."""
-    cars, horizon = spec.hyperparameters.cars, spec.hyperparameters.horizon
-    most_steps = TRUNKS[spec.metadata.neural_network].most_steps
-    most = max(1, most_steps // cars)
-    if horizon is not None and horizon > most:
-        raise InvalidInput(
-            f"horizon {horizon} with {cars} cars: together they make at most {most_steps} steps, "
-            f"so that up to {most} are accepted"
-        )
-    return horizon or most
 
 
 def _step_end(step: CarStep, by_horizon: bool) -> StepEnd:

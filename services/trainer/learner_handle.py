@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 
@@ -21,13 +22,27 @@ class LearnerHandle:
 
     @classmethod
     async def start(cls, command: Sequence[str], order: LearnerOrder) -> "LearnerHandle":
-        """Start the process and give it its order; what it logs goes where our own log goes."""
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, limit=MOST_LINE_BYTES
-        )
-        handle = cls(process)
-        handle._say(order.model_dump_json())
+        """Start the process and give it its order."""
+        handle = await cls.launch(command)
+        handle.give(order)
         return handle
+
+    @classmethod
+    async def launch(cls, command: Sequence[str]) -> "LearnerHandle":
+        """Start the process alone; what it logs goes where our own log goes."""
+        return cls(
+            await asyncio.create_subprocess_exec(
+                *command, stdin=PIPE, stdout=PIPE, limit=MOST_LINE_BYTES
+            )
+        )
+
+    def give(self, order: LearnerOrder) -> None:
+        """Let it train this run; once for a process."""
+        self._say(order.model_dump_json())
+
+    async def ended(self) -> int:
+        """Wait until a process that has got no order is over; its exit code."""
+        return await self._process.wait()
 
     async def report(self) -> LearnerReport | None:
         """Wait until the process has ended; None where it said nothing of how the run ended."""
@@ -42,9 +57,24 @@ class LearnerHandle:
             return None
 
     @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """As `subprocess` has it: negative for a signal, None while it runs."""
         return self._process.returncode
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs, also where the event loop has not heard yet that it died."""
+        if self.exit_code is not None:
+            return False
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
 
     def ask_to_stop(self, reason: str) -> None:
         """Ask for an end after the current update, with a last checkpoint."""
@@ -60,6 +90,7 @@ class LearnerHandle:
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
+            await self._process.wait()
 
     def _say(self, line: str) -> None:
         assert self._process.stdin is not None

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from libs.common.events import ActionReply, ActionRequest, CarStep
+from libs.common.errors import InvalidInput
+from libs.common.events import ActionReply, ActionRequest, CarStep, SensorArray
+from libs.common.observations import Observations, check_sensors, unpack
 
 BUSY_S = 2.0
 """How long a request waits before the simulator is told that the learner is still busy."""
@@ -37,7 +38,7 @@ class Seat:
     cars: slice
     attempt: str = ""  # the simulator's session
     request: ActionRequest | None = None  # what waits for the learner
-    pixels: bytes = b""
+    observations: Observations = field(default_factory=dict)
     reply: asyncio.Future[ActionReply] | None = None
     answered: ActionReply | None = None
     begun: list[str] = field(default_factory=list)  # sessions, in the order they came
@@ -47,7 +48,7 @@ class Seat:
 class Turn:
     """What all cars report and see: one step of the whole batch."""
 
-    observations: NDArray[np.uint8]  # (cars, height, width)
+    observations: Observations  # (cars, *shape) by sensor
     steps: tuple[CarStep, ...]
     anew: tuple[int, ...]  # cars whose simulator began anew: their last action has no outcome
     requests: tuple[ActionRequest, ...]
@@ -56,8 +57,9 @@ class Turn:
 class Lockstep:
     """Gathers the requests of all rollouts into turns and hands the replies back."""
 
-    def __init__(self, run_id: str, busy_s: float = BUSY_S) -> None:
-        self._run_id, self._busy_s = run_id, busy_s
+    def __init__(self, run_id: str, sensors: Sequence[SensorArray], busy_s: float = BUSY_S) -> None:
+        """`sensors` are those that every car of the run has."""
+        self._run_id, self._sensors, self._busy_s = run_id, tuple(sensors), busy_s
         self._seats: dict[str, Seat] = {}
         self._all_asked = asyncio.Event()
         self._newest = (0, 0)
@@ -71,14 +73,21 @@ class Lockstep:
         self._all_asked.clear()
         self.last_request_s = None
 
-    async def on_request(self, request: ActionRequest, pixels: bytes) -> ActionReply | None:
-        """Answer one simulator; called by the bus for each request."""
+    async def on_request(self, request: ActionRequest, payload: bytes) -> ActionReply | None:
+        """
+        Answer one simulator; called by the bus for each request.
+
+        Raises:
+            InvalidInput: its cars or their sensors are others than the rollout's, or its bytes
+                are not what it says that they are.
+        """
         seat = self._seats.get(request.rollout_id)
         if seat is None:  # an older attempt's ends; a newer one has another learner
             stale = _order_of(request.rollout_id) <= self._newest
             return self._stop(request) if stale else None
         if self.stopping:
             return self._stop(request)
+        observations = self._read(seat, request, payload)
         self.last_request_s = asyncio.get_running_loop().time()
         if request.attempt != seat.attempt:
             if request.attempt in seat.begun:  # two simulators had the command: one is enough
@@ -87,17 +96,17 @@ class Lockstep:
             seat.attempt, seat.answered = request.attempt, None
         if seat.answered is not None and seat.answered.step == request.step:
             return seat.answered
-        return await self._wait(seat, request, pixels)
+        return await self._wait(seat, request, observations)
 
     async def turn(self) -> Turn:
         """The next step of all cars, when every simulator has asked."""
         await self._all_asked.wait()
         seats = list(self._seats.values())
         requests = [seat.request for seat in seats if seat.request is not None]
-        frames = [
-            np.frombuffer(seat.pixels, np.uint8).reshape(-1, request.height, request.width)
-            for seat, request in zip(seats, requests, strict=True)
-        ]
+        observations = {
+            sensor.name: np.concatenate([seat.observations[sensor.name] for seat in seats])
+            for sensor in self._sensors
+        }
         anew = [
             car
             for seat, request in zip(seats, requests, strict=True)
@@ -105,7 +114,7 @@ class Lockstep:
             for car in range(seat.cars.start, seat.cars.stop)
         ]
         steps = tuple(step for request in requests for step in request.cars)
-        return Turn(np.concatenate(frames), steps, tuple(anew), tuple(requests))
+        return Turn(observations, steps, tuple(anew), tuple(requests))
 
     def reply(
         self,
@@ -147,10 +156,23 @@ class Lockstep:
         if seat.reply is not None and not seat.reply.done():
             seat.reply.set_result(reply)
 
-    async def _wait(self, seat: Seat, request: ActionRequest, pixels: bytes) -> ActionReply:
+    def _read(self, seat: Seat, request: ActionRequest, payload: bytes) -> Observations:
+        """What the cars of a seat observe; the border that foreign bytes do not cross."""
+        seats = seat.cars.stop - seat.cars.start
+        if len(request.cars) != seats:
+            raise InvalidInput(
+                f"{request.type}: got {len(request.cars)} cars; accepted: the {seats} of "
+                f"{seat.rollout_id}"
+            )
+        check_sensors(request, self._sensors)
+        return unpack(request, payload)
+
+    async def _wait(
+        self, seat: Seat, request: ActionRequest, observations: Observations
+    ) -> ActionReply:
         known = seat.request
         if known is None or (known.attempt, known.step) != (request.attempt, request.step):
-            seat.request, seat.pixels = request, pixels
+            seat.request, seat.observations = request, observations
             seat.reply = asyncio.get_running_loop().create_future()
             self._note_who_asked()
         assert seat.reply is not None

@@ -1,10 +1,8 @@
 """
 Value network and policy of a blueprint, as TensorFlow variables and the graph over them.
 
-Weights leave and enter in DeepRacer's form: its variable names, and a graph that divides the
-camera's bytes by 255. Learning itself goes faster on centred inputs, so the variables in memory
-belong to `(byte - 110) / 60`. Both are affine in the byte and the first convolution is linear and
-not padded, so that one form turns into the other exactly: see `fold` and `unfold`.
+Weights leave and enter in DeepRacer's form; the variables in memory belong to centred pictures: see
+`weight_form.py`.
 """
 
 from collections.abc import Mapping
@@ -15,10 +13,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from libs.common.errors import InvalidInput
 from services.trainer.architecture import (
     LOG_STD,
-    POLICY,
     VALUE,
     VALUE_HEAD,
     Blueprint,
@@ -26,71 +22,26 @@ from services.trainer.architecture import (
     Weights,
 )
 from services.trainer.distributions import STD_EPSILON, distribution_of
+from services.trainer.memory import Memory
+from services.trainer.weight_form import PIXEL_MEAN, PIXEL_SPREAD, check_weights, fold, unfold
 
-BYTE_SCALE = 255.0
-PIXEL_MEAN, PIXEL_SPREAD = 110.0, 60.0
+COMPUTED_IN = {"fp32": tf.float32, "bfloat16": tf.bfloat16}
+"""Types by the names that `precision` has."""
 LOG_STD_RANGE = (-20.0, 3.0)
 """DeepRacer's rl_coach clips the logarithm of the standard deviations to it."""
-LONG_COLUMN = 2048
+LONG_COLUMN = 1024
 """Columns this long are orthogonal within some per cent as they are drawn; QR takes seconds."""
 
 
-def configure_threads(intra_op: int = 2, inter_op: int = 1) -> None:
-    """Set TensorFlow's thread pools; once in a process, before anything else of this module."""
+def configure_threads(intra_op: int = 1, inter_op: int = 2) -> None:
+    """
+    Set TensorFlow's thread pools; once in a process, before anything else of this module.
+
+    Value and policy are two networks of one size: one thread for each of them waits less than two
+    threads that share every operation.
+    """
     tf.config.threading.set_intra_op_parallelism_threads(intra_op)
     tf.config.threading.set_inter_op_parallelism_threads(inter_op)
-
-
-def check_weights(
-    weights: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
-) -> None:
-    """
-    Compare names, shapes and values with what the network needs; more names are welcome.
-
-    Raises:
-        InvalidInput: each variable that is missing, has another shape or is not finite.
-    """
-    problems = []
-    for name, shape in shapes.items():
-        array = weights.get(name)
-        if array is None:
-            problems.append(f"variable {name} is missing")
-        elif array.shape != shape:
-            problems.append(f"variable {name} has shape {array.shape}, this network has {shape}")
-        elif not np.isfinite(array).all():
-            problems.append(f"variable {name} holds values that are not finite")
-    if problems:
-        raise InvalidInput(problems)
-
-
-def first_convolutions(blueprint: Blueprint) -> list[str]:
-    """Scopes of the layers that read pixels, in both networks."""
-    return [
-        f"{network}/{blueprint.embedder_layers(camera)[0].name}"
-        for network in (VALUE, POLICY)
-        for camera in blueprint.cameras
-    ]
-
-
-def fold(weights: Weights, blueprint: Blueprint) -> Weights:
-    """Turn weights for `(byte - 110) / 60` into the same network's for `byte / 255`."""
-    return _rescale(weights, blueprint, BYTE_SCALE / PIXEL_SPREAD, -PIXEL_MEAN / PIXEL_SPREAD)
-
-
-def unfold(weights: Weights, blueprint: Blueprint) -> Weights:
-    """The inverse of `fold`."""
-    return _rescale(weights, blueprint, PIXEL_SPREAD / BYTE_SCALE, PIXEL_MEAN / BYTE_SCALE)
-
-
-def _rescale(weights: Weights, blueprint: Blueprint, scale: float, offset: float) -> Weights:
-    """Weights for the input x, made of those for the input `scale * x + offset`."""
-    changed = dict(weights)
-    for scope in first_convolutions(blueprint):
-        kernel = weights[f"{scope}/kernel"].astype(np.float64)
-        bias = weights[f"{scope}/bias"] + offset * kernel.sum(axis=(0, 1, 2))
-        changed[f"{scope}/kernel"] = (scale * kernel).astype(np.float32)
-        changed[f"{scope}/bias"] = bias.astype(np.float32)
-    return changed
 
 
 class ActorCritic:
@@ -106,14 +57,21 @@ class ActorCritic:
         seed: the same seed gives the same weights.
         averaging: how much of the exported policy an update leaves in place; 0 exports the policy
             that learns.
+        precision: of the hidden layers while it learns and acts; weights, heads and what is
+            exported are float32 throughout.
     """
 
-    def __init__(self, blueprint: Blueprint, seed: int, averaging: float = 0.0) -> None:
+    def __init__(
+        self, blueprint: Blueprint, seed: int, averaging: float = 0.0, precision: str = "fp32"
+    ) -> None:
         self.blueprint = blueprint
-        self.distribution = distribution_of(blueprint.actions, blueprint.continuous)
+        self._computed_in = COMPUTED_IN[precision]
+        self.distribution = distribution_of(
+            blueprint.actions, blueprint.continuous, blueprint.squashed
+        )
         self.shapes = blueprint.weight_shapes()
         rng = np.random.default_rng(seed)
-        gains = {f"{VALUE_HEAD}/kernel": 1.0, f"{blueprint.policy_head}/kernel": 0.01}
+        gains = {f"{scope}/kernel": gain for scope, gain in self._gains().items()}
         self.variables: dict[str, Any] = {
             name: tf.Variable(_initial_value(gains.get(name, sqrt(2.0)), shape, rng, name))
             for name, shape in self.shapes.items()
@@ -121,7 +79,8 @@ class ActorCritic:
         self._averaging, self._averaged_updates = averaging, 0
         self._exported = dict(self.variables)
         if averaging > 0:
-            of_policy = {name: each for name, each in self.variables.items() if POLICY in name}
+            acts = f"{blueprint.policy_network}/"
+            of_policy = {n: each for n, each in self.variables.items() if n.startswith(acts)}
             self._exported |= {name: tf.Variable(each) for name, each in of_policy.items()}
         self._average = tf.function(self._average_by)
 
@@ -135,16 +94,16 @@ class ActorCritic:
 
     def policy(self, inputs: Mapping[str, Any]) -> Any:
         """Raw outputs (n, width) of the policy that learns, for centred inputs."""
-        return policy_outputs(self.variables, self.blueprint, inputs)
+        return policy_outputs(self.variables, self.blueprint, self._rounded(inputs))
 
     def exported_policy(self, inputs: Mapping[str, Any]) -> Any:
-        """As `policy`, of the policy that is exported."""
+        """As `policy`, of the policy that is exported, in float32 whatever it learns in."""
         return policy_outputs(self._exported, self.blueprint, inputs)
 
     def values(self, inputs: Mapping[str, Any]) -> Any:
         """Expected returns (n,) for centred inputs."""
-        features = embed(self.variables, self.blueprint, VALUE, inputs)
-        return _dense(self.variables, VALUE_HEAD, features)[:, 0]
+        features = embed(self.variables, self.blueprint, VALUE, self._rounded(inputs))
+        return dense(self.variables, VALUE_HEAD, features)[:, 0]
 
     def average(self) -> None:
         """Move the exported policy towards the one that learns: once after every update."""
@@ -173,6 +132,34 @@ class ActorCritic:
             self._exported[name].assign(array)
         self._averaged_updates = 1  # they count as one
 
+    def _rounded(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Inputs in the type that the hidden layers then compute in."""
+        return {sensor: tf.cast(each, self._computed_in) for sensor, each in inputs.items()}
+
+    def _gains(self) -> dict[str, float]:
+        """Of the kernels that are not followed by a ReLU: 1 for the value, 0.01 for the policy."""
+        return {VALUE_HEAD: 1.0, self.blueprint.policy_head: 0.01}
+
+    def memory(self) -> Memory:
+        """A copy of all weights as they are while it learns, and of those that are exported."""
+        return {
+            **{name: variable.numpy() for name, variable in self._remembered().items()},
+            "averaged_updates": np.asarray(self._averaged_updates, np.int64),
+        }
+
+    def recall(self, memory: Memory) -> None:
+        """Take over what another one had; names and shapes are its own."""
+        for name, variable in self._remembered().items():
+            variable.assign(memory[name])
+        self._averaged_updates = int(memory["averaged_updates"])
+
+    def _remembered(self) -> dict[str, Any]:
+        apart = {n: each for n, each in self._exported.items() if each is not self.variables[n]}
+        return {
+            **{f"weights/{name}": each for name, each in self.variables.items()},
+            **{f"exported/{name}": each for name, each in apart.items()},
+        }
+
     def _average_by(self, share: Any) -> None:
         for name, exported in self._exported.items():
             if exported is not self.variables[name]:
@@ -183,10 +170,13 @@ def policy_outputs(
     variables: Mapping[str, Any], blueprint: Blueprint, inputs: Mapping[str, Any]
 ) -> Any:
     """Logits (n, actions), or means and standard deviations (n, 2 * actions)."""
-    head = policy_head(variables, blueprint, inputs)
+    features = _policy_features(variables, blueprint, inputs)
+    head = dense(variables, blueprint.policy_head, features)
     if not blueprint.continuous:
         return head
-    std = tf.exp(tf.clip_by_value(variables[LOG_STD], *LOG_STD_RANGE)) + STD_EPSILON
+    spread = blueprint.spread_head
+    log_std = dense(variables, spread, features) if spread else variables[LOG_STD]
+    std = tf.exp(tf.clip_by_value(log_std, *LOG_STD_RANGE)) + STD_EPSILON
     return tf.concat([head, tf.broadcast_to(std, tf.shape(head))], axis=1)
 
 
@@ -194,8 +184,17 @@ def policy_head(
     variables: Mapping[str, Any], blueprint: Blueprint, inputs: Mapping[str, Any]
 ) -> Any:
     """Logits or means (n, actions)."""
-    features = embed(variables, blueprint, POLICY, inputs)
-    return _dense(variables, blueprint.policy_head, features)
+    features = _policy_features(variables, blueprint, inputs)
+    return dense(variables, blueprint.policy_head, features)
+
+
+def _policy_features(
+    variables: Mapping[str, Any], blueprint: Blueprint, inputs: Mapping[str, Any]
+) -> Any:
+    features = embed(variables, blueprint, blueprint.policy_network, inputs)
+    for layer in blueprint.policy_layers():
+        features = apply_layer(variables, blueprint.policy_network, layer, features)
+    return features
 
 
 def embed(
@@ -206,14 +205,21 @@ def embed(
 
     Operations bear rl_coach's names: tools that look into a frozen policy ask for them.
     """
+    features = embed_sensors(variables, blueprint, network, inputs)
+    for layer in blueprint.middleware_layers():
+        features = apply_layer(variables, network, layer, features)
+    return features
+
+
+def embed_sensors(
+    variables: Mapping[str, Any], blueprint: Blueprint, network: str, inputs: Mapping[str, Any]
+) -> Any:
+    """The embeddings of all sensors (n, numbers), end to end, before a middleware."""
     joined = [
         _embedding(variables, blueprint, network, sensor, inputs[sensor])
         for sensor in blueprint.sensors
     ]
-    features = tf.concat(joined, -1, name=f"{network}/merger") if len(joined) > 1 else joined[0]
-    for layer in blueprint.middleware_layers():
-        features = _apply(variables, network, layer, features)
-    return features
+    return tf.concat(joined, -1, name=f"{network}/merger") if len(joined) > 1 else joined[0]
 
 
 def _embedding(
@@ -225,24 +231,32 @@ def _embedding(
     for layer in blueprint.embedder_layers(sensor):
         if len(layer.kernel) == 2:  # on the channels of every pixel
             features = tf.reshape(features, (-1, layer.kernel[0]))
-        features = _apply(variables, network, layer, features)
+        features = apply_layer(variables, network, layer, features)
     flat = (-1, blueprint.embedding_size(sensor))
     return tf.reshape(features, flat, name=f"{network}/{sensor}/flatten/Reshape")
 
 
-def _apply(variables: Mapping[str, Any], network: str, layer: Layer, features: Any) -> Any:
-    """One layer and its ReLU."""
-    scope = f"{network}/{layer.name}"
+def apply_layer(variables: Mapping[str, Any], network: str, layer: Layer, features: Any) -> Any:
+    """One layer and its ReLU, in the type of the features."""
+    scope, kind = f"{network}/{layer.name}", features.dtype
     if len(layer.kernel) == 2:
-        return tf.nn.relu(_dense(variables, scope, features))
-    kernel, bias = variables[f"{scope}/kernel"], variables[f"{scope}/bias"]
+        return tf.nn.relu(_affine(variables, scope, features, kind))
+    kernel = tf.cast(variables[f"{scope}/kernel"], kind)
+    bias = tf.cast(variables[f"{scope}/bias"], kind)
     features = tf.nn.conv2d(features, kernel, layer.stride, "VALID", name=f"{scope}/Conv2D")
     return tf.nn.relu(tf.nn.bias_add(features, bias))
 
 
-def _dense(variables: Mapping[str, Any], scope: str, features: Any) -> Any:
-    product = tf.matmul(features, variables[f"{scope}/kernel"], name=f"{scope}/MatMul")
-    return tf.nn.bias_add(product, variables[f"{scope}/bias"], name=f"{scope}/BiasAdd")
+def dense(variables: Mapping[str, Any], scope: str, features: Any) -> Any:
+    """A head: a layer without ReLU, in float32."""
+    return _affine(variables, scope, tf.cast(features, tf.float32), tf.float32)
+
+
+def _affine(variables: Mapping[str, Any], scope: str, features: Any, kind: Any) -> Any:
+    kernel = tf.cast(variables[f"{scope}/kernel"], kind)
+    bias = tf.cast(variables[f"{scope}/bias"], kind)
+    product = tf.matmul(features, kernel, name=f"{scope}/MatMul")
+    return tf.nn.bias_add(product, bias, name=f"{scope}/BiasAdd")
 
 
 def _centred(images: Any) -> Any:
@@ -252,7 +266,7 @@ def _centred(images: Any) -> Any:
 def _initial_value(
     gain: float, shape: tuple[int, ...], rng: np.random.Generator, name: str
 ) -> NDArray[np.float32]:
-    """Orthogonal kernels; gain sqrt(2) before a ReLU, 1 for the value, 0.01 for a flat policy."""
+    """Orthogonal kernels; gain sqrt(2) before a ReLU."""
     if not name.endswith("/kernel"):
         return np.zeros(shape, np.float32)
     return (gain * _orthogonal(prod(shape[:-1]), shape[-1], rng)).reshape(shape).astype(np.float32)

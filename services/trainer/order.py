@@ -1,10 +1,11 @@
 """
 What a trainer and its learner process say to each other, apart from the bus.
 
-The trainer starts `python -m services.trainer.learner_process`, writes one `LearnerOrder` line to
-its standard input and leaves it open: a line `stop REASON` asks for an end with a last checkpoint,
-the end of the input means that the trainer died, and the learner leaves at once. Its last
-line on standard output is a `LearnerReport`; without one it crashed and may be started again.
+The trainer starts `python -m services.trainer.learner_process`, now or before there was a run to
+train, writes one `LearnerOrder` line to its standard input and leaves it open: a line `stop REASON`
+asks for an end with a last checkpoint, the end of the input means that the trainer died, and the
+learner leaves at once. Its last line on standard output is a `LearnerReport`; without one it
+crashed and may be started again.
 """
 
 from libs.common.deepracer.metadata import ModelMetadata

@@ -4,10 +4,10 @@ Proximal policy optimisation with a clipped ratio, as DeepRacer's rl_coach does 
 Read from top to bottom: an update takes a rollout, estimates what each action was worth
 (`generalized_advantages`), and walks `num_epochs` times through it in minibatches (`_step`).
 
-Papers: PPO, https://arxiv.org/abs/1707.06347; GAE, https://arxiv.org/abs/1506.02438; Adam,
-https://arxiv.org/abs/1412.6980.
+Papers: PPO, https://arxiv.org/abs/1707.06347; GAE, https://arxiv.org/abs/1506.02438.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.errors import PlatformError
 from libs.common.events import EpochLosses
+from services.trainer.adam import Adam, clip_to_norm
 from services.trainer.architecture import Blueprint, Observations
 from services.trainer.network import ActorCritic
 from services.trainer.rollout import Rollout, StepEnd
+from services.trainer.schedules import Rates
 
-ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON = 0.9, 0.999, 1e-5
 HUBER_DELTA = 1.0
 VALUE_CHUNK = 256
 """Frames that are valued at once: large enough to be fast, small enough for the memory."""
@@ -41,8 +42,9 @@ class UpdateReport:
 
     losses: tuple[EpochLosses, ...]
     explained_variance: float | None  # None where all returns are alike
-    clip_fraction: float
+    clip_fraction: float | None  # None where nothing is clipped
     gradient_norm: float  # before it was clipped
+    learning_rate: float
 
 
 def generalized_advantages(
@@ -88,10 +90,8 @@ class Ppo:
     def __init__(self, network: ActorCritic, hyperparameters: Hyperparameters) -> None:
         self._network = network
         self._hyper = hyperparameters
-        self._variables = list(network.variables.values())
-        self._moments = [tf.Variable(tf.zeros_like(variable)) for variable in self._variables]
-        self._squares = [tf.Variable(tf.zeros_like(variable)) for variable in self._variables]
-        self._powers = [tf.Variable(1.0), tf.Variable(1.0)]  # of both betas
+        self.adam = Adam(network.variables, hyperparameters.lr)
+        self._beta_entropy = tf.Variable(hyperparameters.beta_entropy, dtype=tf.float32)
         seen, numbers = _signature(network.blueprint), tf.TensorSpec((None,), tf.float32)
         self._distribution = network.distribution
         width, shape = self._distribution.width, self._distribution.action_shape
@@ -127,13 +127,20 @@ class Ppo:
             [self._values(_rows(observations, chunk)).numpy() for chunk in chunks]
         )
 
-    def update(self, rollout: Rollout, rng: np.random.Generator) -> UpdateReport:
+    def update(
+        self, rollout: Rollout, rng: np.random.Generator, rates: Rates | None = None
+    ) -> UpdateReport:
         """
         Learn from a rollout with at least one transition that is not void.
+
+        `rates` are those of the hyperparameters where none are given.
 
         Raises:
             Diverged: a loss or gradient is not finite.
         """
+        rates = rates or Rates(self._hyper.lr, self._hyper.beta_entropy)
+        self.adam.rate.assign(rates.learning_rate)
+        self._beta_entropy.assign(rates.beta_entropy)
         values = self.values(_flat(rollout.observations)).reshape(-1, rollout.cars)
         rewards = rollout.rewards * np.float32(self._hyper.reward_scale)
         advantages = generalized_advantages(
@@ -143,7 +150,9 @@ class Ppo:
         known = rollout.known
         metrics = self._learn(rollout, _standardised(advantages, known), returns, known, rng)
         self._network.average()
-        return _report(metrics, advantages.ravel()[known], returns.ravel()[known])
+        return _report(
+            metrics, advantages.ravel()[known], returns.ravel()[known], rates.learning_rate
+        )
 
     def _learn(
         self,
@@ -153,7 +162,12 @@ class Ppo:
         known: NDArray[np.intp],
         rng: np.random.Generator,
     ) -> NDArray[np.float32]:
-        """All epochs; returns the metrics of `_step` as (epochs, minibatches, metrics)."""
+        """
+        All epochs, or as many as `target_kl` allows.
+
+        Returns:
+            The metrics of `_step` as (epochs, minibatches, metrics).
+        """
         seen = _flat(rollout.observations)
         columns = (
             rollout.actions.reshape(-1, *self._distribution.action_shape),
@@ -173,7 +187,14 @@ class Ppo:
                     for b in batches
                 ]
             )
+            if self._moved_enough(epochs[-1]):
+                break
         return np.array(epochs)
+
+    def _moved_enough(self, epoch: list[NDArray[np.float32]]) -> bool:
+        """Whether the policy of this epoch was as far from the one that drove as it may be."""
+        most = self._hyper.target_kl
+        return most is not None and float(np.mean([metrics[2] for metrics in epoch])) > most
 
     def _minibatch(self, observations: Observations, *columns: NDArray[Any]) -> NDArray[np.float32]:
         metrics: NDArray[np.float32] = self._step(observations, *columns).numpy()
@@ -186,13 +207,13 @@ class Ppo:
         return metrics
 
     def _policy_of(self, observations: Any) -> Any:
-        return self._network.policy(self._network.centre(observations))
+        return _in_halves(self._network.policy, self._network.centre(observations))
 
     def _exported_policy_of(self, observations: Any) -> Any:
-        return self._network.exported_policy(self._network.centre(observations))
+        return _in_halves(self._network.exported_policy, self._network.centre(observations))
 
     def _values_of(self, observations: Any) -> Any:
-        return self._network.values(self._network.centre(observations))
+        return _in_halves(self._network.values, self._network.centre(observations))
 
     def _step_on(
         self, observations: Any, actions: Any, old_policies: Any, advantages: Any, returns: Any
@@ -208,12 +229,10 @@ class Ppo:
             surrogate_loss = -tf.reduce_mean(tf.minimum(ratio * advantages, clipped * advantages))
             value_loss = self._value_loss(self._network.values(inputs) - returns)
             entropy = tf.reduce_mean(distribution.entropy(policies))
-            loss = surrogate_loss + value_loss - self._hyper.beta_entropy * entropy
-        gradients = tape.gradient(loss, self._variables)
-        norm = tf.linalg.global_norm(gradients)
-        if self._hyper.max_grad_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._hyper.max_grad_norm, norm)
-        self._descend(gradients)
+            loss = surrogate_loss + value_loss - self._beta_entropy * entropy
+        gradients = tape.gradient(loss, self.adam.variables)
+        gradients, norm = clip_to_norm(gradients, self._hyper.max_grad_norm)
+        self.adam.descend(gradients)
         kl_divergence = tf.reduce_mean(distribution.divergence(old_policies, policies))
         clip_fraction = tf.reduce_mean(tf.cast(tf.abs(ratio - 1) > clip, tf.float32))
         return tf.stack([surrogate_loss, value_loss, kl_divergence, entropy, clip_fraction, norm])
@@ -224,26 +243,6 @@ class Ppo:
         within = tf.minimum(tf.abs(errors), HUBER_DELTA)
         return tf.reduce_mean(0.5 * tf.square(within) + HUBER_DELTA * (tf.abs(errors) - within))
 
-    def _descend(self, gradients: list[Any]) -> None:
-        """One step of Adam by the fused kernel, a quarter faster than its formula in Python."""
-        for power, beta in zip(self._powers, (ADAM_BETA_1, ADAM_BETA_2), strict=True):
-            power.assign(power * beta)
-        for variable, moment, square, gradient in zip(
-            self._variables, self._moments, self._squares, gradients, strict=True
-        ):
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=moment.handle,
-                v=square.handle,
-                beta1_power=self._powers[0],
-                beta2_power=self._powers[1],
-                lr=self._hyper.lr,
-                beta1=ADAM_BETA_1,
-                beta2=ADAM_BETA_2,
-                epsilon=ADAM_EPSILON,
-                grad=gradient,
-            )
-
 
 def _signature(blueprint: Blueprint) -> dict[str, Any]:
     """Any number of observations, as a compiled function takes them."""
@@ -251,6 +250,19 @@ def _signature(blueprint: Blueprint) -> dict[str, Any]:
         sensor: tf.TensorSpec((None, *shape), blueprint.dtype(sensor))
         for sensor, shape in blueprint.inputs.items()
     }
+
+
+def _in_halves(outputs: Callable[[Any], Any], inputs: Mapping[str, Any]) -> Any:
+    """
+    A network's outputs for all inputs, (n, ...), computed side by side.
+
+    An operation has one thread (see `configure_threads`), so that a single network would leave the
+    other processors idle.
+    """
+    middle = tf.shape(next(iter(inputs.values())))[0] // 2
+    first = {sensor: seen[:middle] for sensor, seen in inputs.items()}
+    second = {sensor: seen[middle:] for sensor, seen in inputs.items()}
+    return tf.concat([outputs(first), outputs(second)], 0)
 
 
 def _flat(observations: Observations) -> Observations:
@@ -271,7 +283,10 @@ def _standardised(advantages: NDArray[np.float32], known: NDArray[np.intp]) -> N
 
 
 def _report(
-    metrics: NDArray[np.float32], advantages: NDArray[np.float32], returns: NDArray[np.float32]
+    metrics: NDArray[np.float32],
+    advantages: NDArray[np.float32],
+    returns: NDArray[np.float32],
+    learning_rate: float,
 ) -> UpdateReport:
     spread = float(returns.var())
     return UpdateReport(
@@ -289,4 +304,5 @@ def _report(
         explained_variance=1 - float(advantages.var()) / spread if spread > 0 else None,
         clip_fraction=float(metrics[..., 4].mean()),
         gradient_norm=float(metrics[..., 5].mean()),
+        learning_rate=learning_rate,
     )

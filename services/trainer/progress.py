@@ -120,7 +120,7 @@ class IterationMeter:
             mean_reward=self._mean(lambda step: step.episode_reward),
             mean_progress_pct=self._mean(lambda step: step.progress_pct),
             completion_ratio=self._mean(lambda step: step.status == "lap_complete"),
-            learning_rate=learning_rate,
+            learning_rate=report.learning_rate if report else learning_rate,
             losses=report.losses if report else (),
             explained_variance=report.explained_variance if report else None,
             clip_fraction=report.clip_fraction if report else None,

@@ -11,6 +11,7 @@ from libs.common.deepracer.support import check_start, check_supported
 from libs.common.errors import Conflict, NotFound
 from libs.common.events import CheckpointRef, ObjectRef, RunDeleted, TrackRef
 from libs.common.objects import ObjectStore
+from services.trainer.coach.environment import CoachEnvironment
 from services.trainer.models import Models
 from services.trainer.problems import Problems
 from services.trainer.run_files import run_files
@@ -34,16 +35,18 @@ class RunQueue:
         table: RunTable,
         tracks: TracksCatalogue,
         models: Models,
+        coach: CoachEnvironment,
     ) -> None:
         self._bus, self._objects, self._table = bus, objects, table
-        self._tracks, self._models = tracks, models
+        self._tracks, self._models, self._coach = tracks, models, coach
 
     async def queue(self, submission: Submission) -> RunRecord:
         """
         Put a run into the queue; the same request again gives the run that it made.
 
         Raises:
-            InvalidInput: what the learner does not take, an unknown track, a start from nothing.
+            InvalidInput: what the learner does not take, an unknown track, a start from nothing, an
+                engine that is not installed.
             Conflict: another run has the name.
         """
         known = await self._known(submission)
@@ -108,6 +111,9 @@ class RunQueue:
         problems = Problems()
         with problems.noted():
             check_supported(spec)
+        with problems.noted():
+            if spec.engine == "coach":
+                await asyncio.to_thread(self._coach.check)
         track = start = source = None
         with problems.noted():
             track = await self._tracks.resolve(spec.track)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -21,7 +22,8 @@ from libs.common.tasks import end
 from services.trainer.api import add_routes
 from services.trainer.attempt import Attempt
 from services.trainer.claims import Claims
-from services.trainer.config import LEARNER, TrainerSettings
+from services.trainer.coach.environment import CoachEnvironment
+from services.trainer.config import COACH, LEARNER, TrainerSettings
 from services.trainer.evaluations import Evaluations
 from services.trainer.heartbeats import Heartbeats
 from services.trainer.imports import Imports
@@ -30,6 +32,7 @@ from services.trainer.requests import Requests
 from services.trainer.run_queue import RunQueue
 from services.trainer.run_table import RunTable
 from services.trainer.runs import RunRecord
+from services.trainer.spares import Spares
 from services.trainer.submissions import (
     CloneRequest,
     Draft,
@@ -61,7 +64,11 @@ class Trainer(Service[TrainerSettings]):
         self.requests = await Requests.open(self.bus)
         self.evaluations = await Evaluations.open(self.bus, self.table, self.models, self.tracks)
         self.imports = Imports(self.objects, self.table, self.tracks)
-        self.queue = RunQueue(self.bus, self.objects, self.table, self.tracks, self.models)
+        self.coach = CoachEnvironment(Path(self.settings.coach_python or COACH))
+        self.queue = RunQueue(
+            self.bus, self.objects, self.table, self.tracks, self.models, self.coach
+        )
+        self.spares = self._spares()
         self.claims = self._claims()
         await self._subscribe()
 
@@ -80,6 +87,7 @@ class Trainer(Service[TrainerSettings]):
         try:
             while not following.done():
                 await self.claims.fill()
+                await self.spares.fill()
                 await self.queue.make_up()
                 await self.table.wait_for_change(LOOK_AGAIN_S)
             following.result()  # raises: without it we see nothing
@@ -88,7 +96,7 @@ class Trainer(Service[TrainerSettings]):
 
     async def stop(self) -> None:
         """Put the runs in hand back into the queue."""
-        await self.claims.leave()
+        await asyncio.gather(self.claims.leave(), self.spares.leave())
 
     async def on_start_run(self, command: StartRun) -> None:
         """Queue a run; the same specification again is the same run."""
@@ -175,12 +183,21 @@ class Trainer(Service[TrainerSettings]):
         """The runs in hand."""
         return {"runs": self.claims.run_ids} if self.ready else {}
 
+    def _spares(self) -> Spares:
+        settings = self.settings
+        # Of what else trains nobody knows whether it can wait for its order.
+        most = 0 if settings.learner_command else settings.warm_learners
+        return Spares(LEARNER, most, settings.runs_at_once, self.log)
+
     def _claims(self) -> Claims:
         settings = self.settings
 
         def attempt(record: RunRecord) -> Attempt:
-            command = settings.learner_command or LEARNER
-            return Attempt(record, self.bus, self.table, command, settings.lease_s, self.log)
+            engines = {"native": LEARNER, "coach": self.coach.command}
+            command = settings.learner_command or engines[record.spec.engine]
+            return Attempt(
+                record, self.bus, self.table, command, self.spares, settings.lease_s, self.log
+            )
 
         # Never the name alone: two trainers that were given the same one would share their runs.
         owner = f"{self.instance}-{token_hex(3)}"

@@ -199,7 +199,7 @@ def _cloned_hyperparameters(spec: RunSpec, given: Mapping[str, Any]) -> Checked[
         before.pop("horizon", None)  # who asks for episodes does not want the horizon
     if given.get("horizon") is not None:
         before.pop("num_episodes_between_training", None)
-    return check_hyperparameters({**before, **given}, "hyperparameters")
+    return check_hyperparameters({**before, **given}, "hyperparameters", spec.metadata)
 
 
 def submission_of(command: StartRun) -> Submission:

@@ -12,8 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from libs.common.bus import Bus
 from libs.common.errors import PlatformError, Unavailable
 from libs.common.events import (
@@ -28,8 +26,9 @@ from libs.common.events import (
 )
 from libs.common.log import get_log
 from libs.common.objects import ObjectStore
+from libs.common.observations import sensors_of
 from libs.common.tasks import end
-from services.trainer.architecture import Observations
+from services.trainer.board import Board
 from services.trainer.checkpoint_store import CheckpointStore
 from services.trainer.judge import Judge
 from services.trainer.learner import Decision, Learner, SavedCheckpoint
@@ -39,6 +38,8 @@ from services.trainer.ppo import Diverged
 
 SILENCE_S = 20.0
 """When no simulator asks for so long, their rollout is given to others."""
+COMPLETE_EVERY_S = 60.0
+"""Checkpoints with the learner's memory (163 MB of SHALLOW) are this far apart at least."""
 
 
 T = TypeVar("T")
@@ -51,14 +52,17 @@ class Training:
         self, order: LearnerOrder, learner: Learner, bus: Bus, objects: ObjectStore
     ) -> None:
         self._order, self._learner, self._bus = order, learner, bus
-        self._lockstep = Lockstep(order.run_id)
+        self._lockstep = Lockstep(order.run_id, sensors_of(order.spec.metadata))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="learner")
         self._folder = tempfile.TemporaryDirectory(prefix="slipstream-")
+        asked = order.spec.hyperparameters.tensorboard
+        self._board = Board(Path(self._folder.name) / "tensorboard") if asked else None
         self._store = CheckpointStore(order, bus, objects)
         self._judge = Judge(order, bus, self._store)
         self._ending: asyncio.Future[LearnerReport] | None = None
         self._saving: asyncio.Task[CheckpointRef] | None = None
         self._rollouts = 0
+        self._completed_s = 0.0  # the loop's time at the last complete checkpoint, or the beginning
         self._idle = False  # nothing to be done before a simulator asks
         self._log = get_log(run_id=order.run_id, attempt=order.attempt)
 
@@ -68,7 +72,8 @@ class Training:
 
     async def run(self) -> LearnerReport:
         """Train to the end."""
-        self._ending = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._ending, self._completed_s = loop.create_future(), loop.time()
         with self._folder, self._thread:
             await self._prepare()
             tasks = [asyncio.create_task(work()) for work in (self._train, self._hear, self._guard)]
@@ -91,7 +96,7 @@ class Training:
             await self._in_thread(self._learner.restore, folder, name)
             self._log.info("resumed", checkpoint=name)
         elif order.start is not None:
-            name = await self._store.fetch(order.start, folder)
+            name = await self._store.fetch(order.start, folder, with_memory=False)
             source = order.start_metadata
             taken = await self._in_thread(self._learner.adopt_checkpoint, folder / name, source)
             self._log.info("started from another run", checkpoint=name, taken=taken or "all")
@@ -110,7 +115,7 @@ class Training:
         order, spec = self._order, self._order.spec
         together = spec.race.cars_in_arena  # they share a track and so a simulator
         arenas = spec.hyperparameters.cars // together
-        simulators = min(spec.simulators, arenas)
+        simulators = spec.workers
         bounds = [arenas * number // simulators * together for number in range(simulators + 1)]
         slices = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
         names = [
@@ -146,7 +151,7 @@ class Training:
             self._idle = False
             if turn.anew:
                 await self._begin_anew(turn)
-            decision = await self._in_thread(self._learner.act, self._seen(turn), turn.steps)
+            decision = await self._in_thread(self._learner.act, turn.observations, turn.steps)
             self._lockstep.reply(
                 turn, decision.actions, decision.episodes, decision.iteration, decision.commands
             )
@@ -155,11 +160,6 @@ class Training:
             if (reason := self._learner.limit_reached()) is not None:
                 self._end("finished", reason)
                 return
-
-    def _seen(self, turn: Turn) -> Observations:
-        """What the cars' sensors tell: the bus carries the image of one grey camera."""
-        (camera,) = self._order.spec.metadata.sensor
-        return {camera: turn.observations[..., np.newaxis]}
 
     async def _begin_anew(self, turn: Turn) -> None:
         """A simulator began anew: what it told the bus last may be news to the learner."""
@@ -175,12 +175,17 @@ class Training:
             steps_per_s=round(ended.steps_per_s, 1),
             progress_pct=ended.mean_progress_pct,
         )
+        if self._board is not None:
+            await self._in_thread(self._board.note, ended)
         if self._saving is None or self._saving.done():
-            saved = await self._in_thread(self._learner.save, Path(self._folder.name))
+            now_s = asyncio.get_running_loop().time()
+            complete = now_s - self._completed_s >= COMPLETE_EVERY_S
+            self._completed_s = now_s if complete else self._completed_s
+            saved = await self._in_thread(self._save, complete)
             self._saving = asyncio.create_task(self._keep(saved, ended))
 
     async def _keep(self, saved: SavedCheckpoint, ended: IterationEnded) -> CheckpointRef:
-        checkpoint = await self._store.keep(saved, ended.iteration)
+        checkpoint = await self._store.keep(saved, ended.iteration, self._curves())
         if self._order.spec.evaluation.during_training:
             await self._judge.consider(checkpoint, promising=bool(ended.completion_ratio))
         return checkpoint
@@ -238,9 +243,14 @@ class Training:
         number = state.iteration
         if report.outcome == "failed" or state.updates == 0 or self._store.has(number):
             return  # a number names one policy: what was learned since is not worth another
-        folder = Path(self._folder.name)
-        saved = await self._in_thread(self._learner.save, folder)
-        await self._store.keep(saved, number)
+        saved = await self._in_thread(self._save, True)
+        await self._store.keep(saved, number, self._curves())
+
+    def _curves(self) -> list[Path]:
+        return [] if self._board is None else self._board.files
+
+    def _save(self, complete: bool) -> SavedCheckpoint:
+        return self._learner.save(Path(self._folder.name), complete=complete)
 
     def _with_last_good(self, report: LearnerReport) -> LearnerReport:
         """Where learning blew up, what there is to go on from."""

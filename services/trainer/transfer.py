@@ -2,7 +2,8 @@
 What a run takes of another run's network where the two have other actions.
 
 The layers below the heads and the value's head are taken as they are. The policy's head is taken
-where the actions are the same, mapped where they are of the same kind, and else begins anew.
+where the actions are the same, mapped where they are of the same kind, and else begins anew. SAC's
+networks are taken whole: no layer behind a hyperbolic tangent means the same in other ranges.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ def describe_transfer(source: ModelMetadata, target: ModelMetadata) -> str | Non
     old, new = source.action_space, target.action_space
     if old == new:
         return None
+    if target.training_algorithm == "sac":
+        return "all layers are taken; an action is the same share of the new ranges as of the old"
     if isinstance(old, tuple) and isinstance(new, tuple):
         origins = enumerate(nearest_actions(old, new))
         pairs = ", ".join(f"{action} from {origin}" for action, origin in origins)
@@ -47,7 +50,7 @@ def transfer_weights(
         fresh: of the target's network as it was drawn, for a head that begins anew.
     """
     old, new = source.action_space, target.action_space
-    if old == new:
+    if old == new or target.training_algorithm == "sac":
         return weights
     trunk = {name: array for name, array in weights.items() if not name.startswith(POLICY_SCOPE)}
     if isinstance(old, tuple) and isinstance(new, tuple):

@@ -23,10 +23,12 @@ def find_variables(stored: Iterable[str], blueprint: Blueprint) -> dict[str, str
     """
     The stored name of every variable by the name that the network has for it.
 
-    Where several names mean one variable, that of the `online` network counts.
+    Where several names mean one variable, that of the `online` network counts. A name that is the
+    network's own means itself.
     """
-    found: dict[str, str] = {}
-    for name in sorted(stored, key=lambda each: (f"{ONLINE}/" not in each, each)):
+    names, own = list(stored), blueprint.weight_shapes()
+    found = {name: name for name in names if name in own}
+    for name in sorted(names, key=lambda each: (f"{ONLINE}/" not in each, each)):
         known = _known_name(name, blueprint)
         if known is not None:
             found.setdefault(known, name)

@@ -3,7 +3,16 @@
 import subprocess
 import sys
 
-ROWS = ("simulator_speed", "camera_speed", "simulator_peers", "reward_speed", "bus_overhead")
+ROWS = (
+    "simulator_speed",
+    "camera_speed",
+    "simulator_peers",
+    "reward_speed",
+    "learner_speed",
+    "policy_runtimes",
+    "bus_overhead",
+    "engine_speed",
+)
 
 if __name__ == "__main__":
     for row in ROWS:

@@ -22,12 +22,12 @@ from libs.common.bus import Bus
 from libs.common.deepracer.folder import read_run_directory
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.events import ActionReply, ActionRequest, CollectRollout, TrackRef
+from libs.common.observations import sensors_of
 from libs.common.tracks import load_built_in
 from services.simulator.rollout import Rollout
 from services.trainer.learner import Learner
 from services.trainer.lockstep import Lockstep, rollout_name
 from services.trainer.network import configure_threads
-from tests.bench.learner_time_to_lap import seen
 from tests.servers import NatsServer, S3Server, ServerSettings
 from tests.service_process import ServiceProcess
 
@@ -61,7 +61,7 @@ def in_one_process(spec: RunSpec, learner: Learner, number: int) -> float:
         goal, began = learner.state.updates + UPDATES, time.perf_counter()
         learner.begin_rollout()
         while learner.state.updates < goal:
-            decision = learner.act(seen(rollout.observations()), rollout.steps)
+            decision = learner.act(rollout.observations(), rollout.steps)
             rollout.step(
                 ActionReply(
                     run_id=spec.name,
@@ -86,7 +86,7 @@ async def over_the_bus(
     goal, began = learner.state.updates + UPDATES, time.perf_counter()
     learner.begin_rollout()
     while learner.state.updates < goal:
-        decision = await asyncio.to_thread(learner.act, seen(turn.observations), turn.steps)
+        decision = await asyncio.to_thread(learner.act, turn.observations, turn.steps)
         lockstep.reply(turn, decision.actions, decision.episodes, decision.iteration)
         turn = await lockstep.turn()
     return time.perf_counter() - began
@@ -102,7 +102,7 @@ def new_learner(spec: RunSpec) -> Learner:
 async def measure(spec: RunSpec, nats: NatsServer) -> list[tuple[float, float]]:
     """Seconds of each round: (one process, over the bus)."""
     bus = await Bus.connect(nats.url, "trainer", "bench")
-    lockstep = Lockstep(spec.name)
+    lockstep = Lockstep(spec.name, sensors_of(spec.metadata))
     await bus.serve(ActionRequest, lockstep.on_request, spec.name)
     alone, together = new_learner(spec), new_learner(spec)
     rounds = []

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,14 @@ class EmbeddedStack:
 
     def _learner(self) -> int:
         trainer = psutil.Process(int(self.processes()["trainer"]["pid"]))
-        children = [child for child in trainer.children() if "learner" in " ".join(child.cmdline())]
-        return children[0].pid
+        learners = []
+        for child in trainer.children():
+            with suppress(psutil.Error):  # it is over by now
+                if "learner" in " ".join(child.cmdline()):
+                    learners.append(child)
+        assert learners, "no learner is running"
+        # A spare is never older: none waits while the one place is taken.
+        return min(learners, key=psutil.Process.create_time).pid
 
     def journal(self, run_id: str) -> Iterator[Message]:
         """Every event of a run, as the logger wrote it."""

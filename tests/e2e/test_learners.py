@@ -1,7 +1,10 @@
 """Runs of other networks and action spaces than the starter's, and one that blows up."""
 
 import json
+import math
 from pathlib import Path
+
+import pytest
 
 from libs.common.events import EpisodeEnded, IterationEnded, RunEnded
 from tests.e2e.conftest import starter_with
@@ -67,3 +70,27 @@ def test_continuous_actions_are_learned_driven_and_evaluated(
     assert len(set(columns.steering_rad)) > 2
     assert 1.0 - 1e-6 <= min(speeds) <= max(speeds) <= 2.0 + 1e-6
     assert set(columns.action) == {-1}
+
+
+@pytest.mark.slow
+def test_sac_learns_is_evaluated_with_its_exported_policy_and_starts_another_run(
+    stack: EmbeddedStack, tmp_path: Path
+) -> None:
+    settings = {"updates_per_iteration": 2, "warm_up_steps": 256, "replay_ratio": 0.25}
+    folder = starter_with(tmp_path / "soft", {"max_iterations": 2}, **settings)
+    change_metadata(folder, **CONTINUOUS, training_algorithm="sac")
+    run_id = stack.start(folder, "--name", "soft-1")
+    run = stack.wait_for_end(run_id)
+    assert (run["status"], run["best"]["number"] > 0) == ("finished", True)
+    events = stack.wait_for_journal(run_id, RunEnded)
+    ended = [event for event in events if isinstance(event, IterationEnded)]
+    assert [event.clip_fraction for event in ended] == [None, None]
+    assert all(event.losses[0].entropy < 2 * math.log(2) + 1e-3 for event in ended)
+    driven = next(event for event in events if isinstance(event, EpisodeEnded))
+    speeds = driven.columns.speed_mps[1:]
+    assert 1.0 - 1e-6 <= min(speeds) <= max(speeds) <= 2.0 + 1e-6
+    again = starter_with(tmp_path / "softer", {"max_iterations": 1}, **settings)
+    change_metadata(again, **CONTINUOUS, training_algorithm="sac")
+    with (again / "run.yaml").open("a") as file:
+        file.write("start: {run: soft-1, checkpoint: last}\n")
+    assert stack.wait_for_end(stack.start(again, "--name", "soft-2"))["status"] == "finished"

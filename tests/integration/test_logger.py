@@ -13,7 +13,11 @@ from typing import Any
 import httpx
 import pytest
 import stamina
+from deepracer.logs import DeepRacerLog, S3FileHandler, TrainingMetrics
 
+from libs.cli.answers import RefusedByApi
+from libs.cli.journal import Query, as_text, journal_lines
+from libs.cli.output import Unreachable
 from libs.common.bus import Bus
 from libs.common.deepracer import layout
 from libs.common.deepracer.metrics import encode, evaluation_metrics, training_metrics
@@ -22,7 +26,7 @@ from libs.common.events import EpisodeEnded, Event, LogArchived, LogWritten, Run
 from libs.common.journal import journal_path, read_entries, read_events
 from libs.common.objects import ObjectStore
 from tests.conftest import Connect
-from tests.driven import episode, evaluation_ended, iteration_ended, run_ended
+from tests.driven import episode, evaluation_ended, run_ended, run_queued
 from tests.servers import NatsServer, S3Server
 from tests.service_process import ServiceProcess
 
@@ -199,10 +203,9 @@ async def a_driven_run(
     driven = [episode(number, iteration=number // 4) for number in range(10)]
     trials = [episode(n, phase="evaluation", rollout_id="r1-e1", steps=30) for n in range(3)]
     with logger:
+        await trainer.publish(run_queued())
         await publish(simulator, driven[:4])
-        await trainer.publish(iteration_ended(0, driven[:4]))
         await publish(simulator, [*trials, evaluation_ended(trials), *driven[4:8]])
-        await trainer.publish(iteration_ended(1, driven[4:8]))
         await publish(simulator, driven[8:])
         await trainer.publish(run_ended())
         yield [*driven[:4], *trials, *driven[4:]]
@@ -219,8 +222,8 @@ async def test_files_in_deepracers_layout_are_made_of_the_same_episodes(
     trials = [one for one in driven if one.phase == "evaluation"]
     expected = {
         layout.training_metrics("r1"): encode(training_metrics(driven)),
-        layout.evaluation_metrics("r1", "r1-e1"): encode(evaluation_metrics(trials)),
-        layout.evaluation_simtrace("r1", "r1-e1"): simtrace_csv(
+        layout.evaluation_metrics("r1", "20260101120000"): encode(evaluation_metrics(trials)),
+        layout.evaluation_simtrace("r1", "20260101120000"): simtrace_csv(
             trials, start_times_s(trials)
         ).encode(),
     }
@@ -259,14 +262,13 @@ async def test_a_restarted_logger_makes_what_is_missing_and_nothing_twice(
     path, driven = journal_of(tmp_path), [episode(n, iteration=n // 4) for n in range(8)]
     first, second = (layout.training_simtrace("r1", number) for number in range(2))
     with logger:
+        await trainer.publish(run_queued())
         await publish(simulator, driven[:4])
-        await trainer.publish(iteration_ended(0, driven[:4]))
         await wait_for_archived(path, first, layout.training_metrics("r1"))
         await publish(simulator, driven[4:6])
         await wait_for_ids(path, [driven[5].id])
         logger.kill()
         await publish(simulator, driven[6:])
-        await trainer.publish(iteration_ended(1, driven[4:]))
         await trainer.publish(run_ended())
         logger.start()
         await wait_for_archived(path, second, "r1.jsonl")
@@ -301,8 +303,8 @@ async def test_the_journal_waits_for_no_file_while_the_store_is_away(
     try:
         with ServiceProcess("logger", nats_server, store, tmp_path, bucket="away") as logger:
             store.kill()
+            await trainer.publish(run_queued())
             await publish(simulator, driven)
-            await trainer.publish(iteration_ended(0, driven))
             await trainer.publish(run_ended())
             await wait_for_ids(journal_of(tmp_path), [run_ended().id])
             logger.wait_until_ready()
@@ -375,3 +377,61 @@ async def test_a_follower_sees_what_comes_and_a_stopping_logger_lets_it_go(
             ending = asyncio.create_task(asyncio.to_thread(logger.end))
             assert [line async for line in lines] == []
             assert await ending == 0
+
+
+async def test_the_command_line_follows_a_journal_over_a_restart_of_the_logger(
+    connect: Connect, logger: ServiceProcess, tmp_path: Path
+) -> None:
+    simulator = await connect("simulator")
+    with logger:
+        await simulator.publish(episode(0))
+        await wait_for_ids(journal_of(tmp_path), [episode(0).id])
+        query: Query = {"event": ["EpisodeEnded"]}
+        followed = journal_lines(logger.url, "r1", query, follow=True)
+        assert json.loads(await asyncio.to_thread(next, followed))["id"] == episode(0).id
+        logger.kill()
+        await simulator.publish(episode(1))
+        logger.start()
+        line = await asyncio.to_thread(next, followed)
+        assert json.loads(line)["id"] == episode(1).id
+        assert (as_text(line) or "").endswith("training 1: off_track, 10 %, 21 steps, reward 10.5")
+        followed.close()
+        told = await asyncio.to_thread(
+            lambda: list(journal_lines(logger.url, "r1/simulation.log", {"fields": 17}, False))
+        )
+        assert [line[:18] for line in told if "SIM_TRACE" in line][:22:21] == [
+            "SIM_TRACE_LOG:0,1,",
+            "SIM_TRACE_LOG:1,1,",
+        ]
+        with pytest.raises(RefusedByApi, match="no journal of a run 'nothing'"):
+            await asyncio.to_thread(lambda: list(journal_lines(logger.url, "nothing", {}, False)))
+    with pytest.raises(Unreachable, match="DR_LOGGER_URL"):
+        await asyncio.to_thread(lambda: list(journal_lines(logger.url, "r1", {}, False)))
+
+
+async def test_the_public_reader_takes_a_run_from_the_store(
+    connect: Connect,
+    logger: ServiceProcess,
+    objects: ObjectStore,
+    s3_server: S3Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_driven_run(connect, logger) as driven:
+        await wait_for_archived(journal_of(tmp_path), layout.journal_file("r1", "r1.jsonl"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
+    where = {"s3_endpoint_url": s3_server.endpoint, "region": "us-east-1"}
+    training = [one for one in driven if one.phase == "training"]
+
+    def read() -> None:
+        files = S3FileHandler(objects.bucket, layout.run_prefix("r1"), **where)
+        log = DeepRacerLog(filehandler=files)
+        log.load()
+        assert log.dataframe()["unique_episode"].nunique() == len(training)
+        log.load_evaluation_trace(force=True)
+        assert log.dataframe()["episode"].nunique() == len(driven) - len(training)
+        metrics = TrainingMetrics(objects.bucket, layout.run_prefix("r1"), **where)
+        assert len(metrics.getTraining()) == len(training)
+
+    await asyncio.to_thread(read)

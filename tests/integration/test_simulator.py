@@ -1,11 +1,12 @@
 """The simulator as a process on a real bus, with a driver in place of a learner."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import pytest
 
 from libs.common.bus import Bus
@@ -24,10 +25,14 @@ from libs.common.events import (
     ObjectRef,
     RewardFailed,
     RunWatched,
+    SensorArray,
     TrackRef,
 )
 from libs.common.objects import ObjectStore
-from services.trainer.lockstep import Lockstep, rollout_name
+from libs.common.observations import sensors_of
+from libs.common.tracks import load_built_in
+from services.simulator.race import Race
+from services.trainer.lockstep import Lockstep, Turn, rollout_name
 from tests.conftest import Connect
 from tests.servers import NatsServer, S3Server
 from tests.service_process import ServiceProcess
@@ -105,13 +110,19 @@ class Driver:
     """Drives straight on and numbers episodes, as the learner does."""
 
     def __init__(
-        self, bus: Bus, run: str, first_episode: int = 0, continuous: bool = False
+        self,
+        bus: Bus,
+        run: str,
+        first_episode: int = 0,
+        continuous: bool = False,
+        sensors: Sequence[SensorArray] = sensors_of(METADATA),
     ) -> None:
-        self.lockstep, self._bus, self._run = Lockstep(run), bus, run
+        self.lockstep, self._bus, self._run = Lockstep(run, sensors), bus, run
         self._continuous = continuous
         self.episodes: list[int] = []
         self.ended: list[int] = []
         self._next = first_episode
+        self.turns: tuple[Turn, ...] = ()  # the first and the last
 
     @asynccontextmanager
     async def driving(self, *commands: CollectRollout) -> AsyncIterator[None]:
@@ -135,6 +146,7 @@ class Driver:
     async def _drive(self) -> None:
         while True:
             turn = await self.lockstep.turn()
+            self.turns = (*self.turns[:1], turn)
             for car, step in enumerate(turn.steps):
                 if step.done and car not in turn.anew:
                     self.ended.append(step.episode)
@@ -256,6 +268,55 @@ async def test_continuous_commands_are_driven_as_they_are(
             assert set(episode.columns.speed_mps[1:]) == {2.0}
 
 
+async def rejected(bus: Bus, run: str) -> MessageRejected:
+    """The first message of a run that was refused."""
+    async for received in bus.follow(PLATFORM, classes=[MessageRejected]):
+        if isinstance(event := received.message, MessageRejected) and run in event.rejected_subject:
+            return event
+    raise AssertionError("the stream has ended")
+
+
+@pytest.mark.parametrize(
+    "sensors",
+    [("LEFT_CAMERA",), ("LIDAR", "FRONT_FACING_CAMERA"), ("STEREO_CAMERAS", "SECTOR_LIDAR")],
+    ids="+".join,
+)
+async def test_what_every_sensor_observes_reaches_the_learner_over_the_bus(
+    simulator: ServiceProcess, connect: Connect, run: str, sensors: tuple[str, ...]
+) -> None:
+    bus = await connect("trainer")
+    metadata = METADATA.model_copy(update={"sensor": sensors})
+    race = RaceSpec(type="object_avoidance", objects={"count": 6})
+    commands = [
+        rollout(rollout_name(run, 1, number), range(2 * number, 2 * number + 2), race=race)
+        for number in range(2)
+    ]
+    commands = [command.model_copy(update={"metadata": metadata}) for command in commands]
+    driver = Driver(bus, run, sensors=sensors_of(metadata))
+    async with driver.driving(*commands):
+        await first_episodes(bus, run, 2)
+    track = load_built_in("oval")
+    at_the_start = Race(track, race, metadata, range(4)).observed_by(metadata)
+    first, last = driver.turns
+    for name, array in at_the_start.items():
+        assert np.array_equal(first.observations[name], array)
+        assert last.observations[name].shape == array.shape
+    camera = next(name for name in sensors if name.endswith(("CAMERA", "CAMERAS")))
+    assert not np.array_equal(last.observations[camera], at_the_start[camera])
+
+
+async def test_a_simulator_with_other_sensors_than_the_runs_is_refused_with_both(
+    simulator: ServiceProcess, connect: Connect, run: str
+) -> None:
+    bus = await connect("trainer")
+    command = rollout(rollout_name(run, 1, 0), range(2))
+    stereo = METADATA.model_copy(update={"sensor": ("STEREO_CAMERAS",)})
+    async with Driver(bus, run, sensors=sensors_of(stereo)).driving(command):
+        async with asyncio.timeout(30):
+            refused = await rejected(bus, run)
+    assert "got FRONT_FACING_CAMERA uint8 (120, 160, 1); accepted: STEREO" in refused.reason
+
+
 async def test_actions_of_another_kind_of_action_space_are_refused_with_the_reason(
     simulator: ServiceProcess, connect: Connect, run: str
 ) -> None:
@@ -263,8 +324,7 @@ async def test_actions_of_another_kind_of_action_space_are_refused_with_the_reas
     command = rollout(rollout_name(run, 1, 0), range(2), metadata=CONTINUOUS)
     async with Driver(bus, run).driving(command):
         async with asyncio.timeout(30):
-            refused = (await anext(bus.follow(PLATFORM, classes=[MessageRejected]))).message
-    assert isinstance(refused, MessageRejected)
+            refused = await rejected(bus, run)
     assert "got 2 indices and 0 commands for 2 cars" in refused.reason
 
 

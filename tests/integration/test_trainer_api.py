@@ -279,13 +279,10 @@ def test_every_problem_is_named_at_once(client: httpx.Client) -> None:
 
 
 def test_what_the_learner_does_not_take_is_refused(client: httpx.Client) -> None:
-    space = {
-        "steering_angle": {"low": -20, "high": 20},
-        "speed": {"low": 1, "high": 3},
-    }
-    metadata = {"action_space": space, "training_algorithm": "sac"}
+    actions = [{"steering_angle": angle, "speed": 1.0} for angle in (-20, 20)]
+    metadata = {"action_space": actions, "training_algorithm": "sac"}
     text = refused_folder(client, **{"model_metadata.json": json.dumps(metadata)})
-    assert "got 'sac'; accepted by the learner: 'clipped_ppo'" in text
+    assert "training_algorithm: got 'sac'; accepted: clipped_ppo with discrete actions" in text
     text = refused_folder(
         client, **{"hyperparameters.json": json.dumps({"preset": "sprint", "batch_size": 256})}
     )

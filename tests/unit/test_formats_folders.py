@@ -17,7 +17,7 @@ from libs.common.deepracer.folder import (
     read_run_folder,
     run_name_of,
 )
-from libs.common.deepracer.hyperparameters import Hyperparameters
+from libs.common.deepracer.hyperparameters import TRAIT_PRESETS, Hyperparameters
 from libs.common.deepracer.run_file import RunFile
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.deepracer.support import check_start, check_supported
@@ -68,6 +68,15 @@ def test_our_form_is_read() -> None:
     assert spec.hyperparameters.horizon == 16
     assert spec.reward_function == REWARD.decode()
     assert checked.warnings == ()
+
+
+def test_a_presets_values_for_the_network_are_those_of_a_folder_and_of_a_document() -> None:
+    metadata = json.loads(OURS["model_metadata.json"]) | {"neural_network": "FAST"}
+    files = {**OURS, "model_metadata.json": json.dumps(metadata).encode()}
+    spec = read_run_folder(files).value
+    assert spec.hyperparameters.lr == TRAIT_PRESETS["sprint", "FAST"]["lr"]
+    document = spec.model_dump(mode="json") | {"hyperparameters": {"preset": "sprint"}}
+    assert read_run_document(json.dumps(document).encode()).value == spec
 
 
 def test_name_and_track_from_outside_go_before_the_folders() -> None:
@@ -492,6 +501,43 @@ def test_a_minibatch_that_no_rollout_fills_is_refused() -> None:
         InvalidInput, match="batch_size: got 64; accepted: up to 32, the steps of 8"
     ):
         check_supported(spec.model_copy(update={"hyperparameters": hyperparameters}))
+
+
+def with_sac(**changes: int | None) -> RunSpec:
+    spec = read_run_directory(MODELS / "continuous").value
+    metadata = spec.metadata.model_copy(update={"training_algorithm": "sac"})
+    hyperparameters = spec.hyperparameters.model_copy(update=changes)
+    return spec.model_copy(update={"metadata": metadata, "hyperparameters": hyperparameters})
+
+
+def test_the_learner_takes_sac_with_continuous_actions() -> None:
+    check_supported(with_sac())
+    check_supported(with_sac(horizon=1))  # minibatches are drawn from the replay, not the horizon
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"precision": "bfloat16"}, "precision: got 'bfloat16' with SAC; accepted: 'fp32'"),
+        ({"replay_size": 32}, "replay_size: got 32; accepted: at least batch_size, 64"),
+        ({"replay_size": 100, "cars": 128}, "replay_size: got 100; accepted: at least cars, 128"),
+        (
+            {"replay_size": 500, "warm_up_steps": 501},
+            "warm_up_steps: got 501; accepted: up to replay_size, 500",
+        ),
+    ],
+)
+def test_a_replay_that_cannot_be_learned_from_is_refused(
+    changes: dict[str, int], words: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check_supported(with_sac(**changes))
+    assert any(words in problem for problem in refused.value.problems)
+
+
+def test_a_start_from_another_algorithm_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="training_algorithm of run 'continuous' is"):
+        check_start(with_sac(), read_run_directory(MODELS / "continuous").value)
 
 
 def test_a_start_from_another_network_is_refused_with_every_difference() -> None:

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from libs.common.deepracer.hyperparameters import (
+    LATE,
     PRESETS,
+    TRAIT_PRESETS,
     Hyperparameters,
     parse_hyperparameters,
 )
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.errors import InvalidInput
 
 REAL_RUNS = Path(__file__).parents[3] / "shared" / "data" / "runs"
@@ -69,9 +72,12 @@ def test_the_case_of_names_does_not_matter() -> None:
 
 
 def test_keys_of_2019_without_effect_are_accepted_with_a_warning() -> None:
-    checked = parse_hyperparameters(b'{"lr_decay_rate": 0, "tensorboard": "false"}')
+    checked = parse_hyperparameters(b'{"lr_decay_rate": 0, "dump_gifs": "false"}')
     assert checked.value == Hyperparameters()
-    assert len(checked.warnings) == 2
+    assert checked.warnings == (
+        "hyperparameters.json: lr_decay_rate is accepted and has no effect",
+        "hyperparameters.json: dump_gifs is accepted and has no effect",
+    )
 
 
 def test_values_that_deepracer_itself_would_refuse_are_accepted_with_a_warning() -> None:
@@ -149,3 +155,42 @@ def test_a_published_file_is_read() -> None:
     assert (checked.value.discount_factor, checked.value.num_epochs) == (0.95, 3)
     assert checked.value.loss_type == "huber"
     assert checked.warnings == ()
+
+
+def of_model(keys: dict[str, Any], **traits: Any) -> Hyperparameters:
+    actions = [{"steering_angle": 0, "speed": 1, "index": 0}]
+    actions.append({"steering_angle": 30, "speed": 1, "index": 1})
+    metadata = ModelMetadata.model_validate({"action_space": actions, **traits})
+    return parse_hyperparameters(json.dumps(keys).encode(), metadata=metadata).value
+
+
+def test_a_preset_has_values_of_its_own_for_some_models_and_given_keys_override_them() -> None:
+    tuned = TRAIT_PRESETS["sprint", "FAST"]["lr"]
+    assert of_model({"preset": "sprint"}, neural_network="FAST").lr == tuned
+    assert tuned != PRESETS["sprint"]["lr"]
+    assert of_model({"preset": "sprint", "lr": 1e-4}, neural_network="FAST").lr == 1e-4
+    assert of_model({"preset": "sprint"}) == parse(preset="sprint")
+
+
+def test_without_a_preset_the_model_changes_nothing() -> None:
+    assert of_model({}, neural_network="FAST", version="4") == Hyperparameters()
+
+
+def test_a_models_values_give_way_to_episodes_as_a_presets_do() -> None:
+    keys = {"preset": "sprint", "num_episodes_between_training": 10}
+    assert of_model(keys, version="4").horizon is None
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("network", ["FAST", "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW"])
+@pytest.mark.parametrize("version", ["4", "5"])
+def test_values_of_a_models_traits_go_before_the_presets(
+    preset: str, network: str, version: str
+) -> None:
+    traits = [network, *([LATE] if version == "4" else [])]
+    expected = dict(PRESETS[preset])
+    for (of_preset, trait), values in TRAIT_PRESETS.items():
+        if of_preset == preset and trait in traits:
+            expected |= values
+    found = of_model({"preset": preset}, neural_network=network, version=version).model_dump()
+    assert {key: found[key] for key in expected} == expected

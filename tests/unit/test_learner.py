@@ -298,13 +298,6 @@ def test_a_missing_outcome_is_refused():
         learner.act(world.see(), world.step(decision.actions)[:3])
 
 
-def test_an_algorithm_that_is_not_known_here_is_refused():
-    spec = spec_with()
-    metadata = spec.metadata.model_copy(update={"training_algorithm": "sac"})
-    with pytest.raises(InvalidInput, match="'sac': 'clipped_ppo' is accepted"):
-        Learner(spec.model_copy(update={"metadata": metadata}), height_px=SIZE, width_px=SIZE)
-
-
 @pytest.mark.parametrize(("network", "most"), [("FAST", 39), ("DEEP_CONVOLUTIONAL_NETWORK", 11)])
 def test_a_horizon_beyond_the_memory_is_refused(network, most):
     spec = spec_with(cars=256, horizon=40)

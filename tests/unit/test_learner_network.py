@@ -6,7 +6,8 @@ import pytest
 from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.errors import InvalidInput
 from services.trainer.architecture import TRUNKS, Blueprint, blueprint_of, sensor_shapes
-from services.trainer.network import ActorCritic, check_weights, fold, unfold
+from services.trainer.network import ActorCritic
+from services.trainer.weight_form import check_weights, fold, unfold
 
 CAMERA = "FRONT_FACING_CAMERA"
 HEIGHT, WIDTH = 36, 40

@@ -11,13 +11,15 @@ from libs.common.deepracer.run_spec import RunSpec
 from libs.common.deepracer.support import check_supported
 from libs.common.deepracer.world_spec import WorldSpec
 from libs.common.errors import InvalidInput
+from libs.common.observations import sensors_of
 from libs.common.tracks import load_built_in
 from services.simulator import lidar
 from services.simulator.bodies import BODY, BOX
 from services.simulator.camera import NETWORK_CAMERA, Mount, make_camera, render_cars
-from services.simulator.sensors import Sensors
+from services.simulator.sensors import Sensors, with_channels
 from services.simulator.vehicle import CAR
 from services.simulator.world import draw_world
+from services.trainer.architecture import blueprint_of
 
 ACTIONS = [
     {"steering_angle": 0, "speed": 1, "index": 0},
@@ -187,13 +189,37 @@ def test_metadata_with_any_sensors_is_read_with_its_lidar_settings() -> None:
     assert Sensors(checked.value).shapes["DISCRETIZED_SECTOR_LIDAR"].shape == (64,)
 
 
-def test_the_learner_refuses_sensors_that_its_network_cannot_take() -> None:
-    spec = RunSpec(
+@pytest.mark.parametrize("camera", ["FRONT_FACING_CAMERA", "LEFT_CAMERA", "STEREO_CAMERAS"])
+@pytest.mark.parametrize("lidar", ["", "LIDAR", "SECTOR_LIDAR", "DISCRETIZED_SECTOR_LIDAR"])
+def test_simulator_bus_and_network_agree_on_what_every_sensor_gives(
+    camera: str, lidar: str
+) -> None:
+    its = metadata(*filter(None, (camera, lidar)))
+    on_the_bus = {sensor.name: sensor for sensor in sensors_of(its)}
+    measured = Sensors(its).allocate(2)
+    inputs = blueprint_of(its).inputs
+    assert on_the_bus.keys() == measured.keys() == inputs.keys()
+    for name, sensor in on_the_bus.items():
+        array = with_channels(measured[name])
+        assert array.shape == (2, *sensor.shape) == (2, *inputs[name])
+        assert array.dtype == sensor.dtype
+        assert array.nbytes == 2 * sensor.bytes_a_car
+
+
+def a_run(cars: int, simulators: int, *sensors: str) -> RunSpec:
+    return RunSpec(
         name="run",
         track="oval",
-        metadata=metadata("FRONT_FACING_CAMERA", "LIDAR"),
+        metadata=metadata(*sensors),
+        hyperparameters={"cars": cars},
+        simulators=simulators,
         reward_function="def reward_function(params):\n    return 1.0\n",
     )
-    with pytest.raises(InvalidInput, match=r"sensor: got \['FRONT_FACING_CAMERA', 'LIDAR'\]"):
-        check_supported(spec)
-    check_supported(spec.model_copy(update={"metadata": metadata("FRONT_FACING_CAMERA")}))
+
+
+def test_more_observations_in_a_step_than_the_bus_carries_are_refused() -> None:
+    check_supported(a_run(256, 1, "FRONT_FACING_CAMERA"))
+    check_supported(a_run(208, 1, "STEREO_CAMERAS"))
+    check_supported(a_run(256, 2, "STEREO_CAMERAS", "LIDAR"))
+    with pytest.raises(InvalidInput, match=r"got 256 on 1 simulator.*'LIDAR'\].* 206 cars for"):
+        check_supported(a_run(256, 1, "STEREO_CAMERAS", "LIDAR"))

@@ -33,6 +33,8 @@ def describe(table: Sequence[Process], settings: StackSettings) -> StackDescript
     if "trainer" in names:
         urls["api"] = _service_url("trainer", settings)
         urls["api documentation"] = f"{urls['api']}/docs"
+    if "logger" in names:
+        urls["journal"] = _service_url("logger", settings)
     if "streamer" in names:
         urls["live page"] = f"{_service_url('streamer', settings)}/"
     urls["nats"] = _without_password(settings.nats_url) or f"nats://{_nats_address(settings)}"
@@ -62,6 +64,13 @@ def find_api_url(settings: StackSettings) -> str:
     if settings.api_url:
         return settings.api_url.rstrip("/")
     return find_urls(settings).get("api", _service_url("trainer", settings))
+
+
+def find_logger_url(settings: StackSettings) -> str:
+    """Where the logger is: what the environment says, else the stack, else the usual port."""
+    if settings.logger_url:
+        return settings.logger_url.rstrip("/")
+    return find_urls(settings).get("journal", _service_url("logger", settings))
 
 
 def claims_of(table: Sequence[Process], settings: StackSettings) -> list[PortClaim]:

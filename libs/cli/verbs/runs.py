@@ -11,9 +11,11 @@ from libs.cli.client import ApiClient
 from libs.cli.config import load_settings
 from libs.cli.documents import Run
 from libs.cli.evaluation import Timeline, evaluate_and_show
-from libs.cli.following import print_events, watch_run
+from libs.cli.following import watch_run
+from libs.cli.journal import Query, as_text, journal_lines
 from libs.cli.output import (
     EXIT_FAILED,
+    EXIT_INTERRUPTED,
     AsJson,
     WrongUsage,
     console,
@@ -27,10 +29,11 @@ from libs.cli.output import (
     shown_share,
 )
 from libs.cli.run_folder import read_run_folder, suggest_name
-from libs.cli.stack.description import find_api_url, find_urls
+from libs.cli.stack.description import find_api_url, find_logger_url, find_urls
 from libs.cli.stack.lifecycle import Stack
 from libs.cli.stack.logs import follow_lines, last_lines
 from libs.cli.track_sources import source_of_file
+from libs.common.deepracer.simtrace import TRACE_FIELDS
 from libs.common.errors import NotFound
 
 RunName = Annotated[str, typer.Argument(help="The run's name or id.")]
@@ -127,19 +130,52 @@ def logs(
     name: Annotated[str, typer.Argument(help="A process as `status` shows it, or a run.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", help="Of a process's log.")] = LOG_LINES,
+    service: Annotated[str, typer.Option(help="Of a run: only what this service said.")] = "",
+    level: Annotated[
+        str | None, typer.Option(help="Of a run: only log lines, from this level on.")
+    ] = None,
+    event: Annotated[
+        list[str] | None, typer.Option(help="Of a run: only this kind, as RunEnded; repeatable.")
+    ] = None,
+    as_log: Annotated[
+        str | None,
+        typer.Option(
+            "--as", help="A run's training as DeepRacer's `simulation` or `training` log."
+        ),
+    ] = None,
+    fields: Annotated[
+        int, typer.Option(help="With --as simulation: of a step's line, 19, 17, 16 or 15.")
+    ] = TRACE_FIELDS[0],
     as_json: AsJson = False,
 ) -> None:
-    """Show the log of a process of the stack, or the events of a run."""
+    """Show the log of a process of the stack, or all that was told of a run."""
     files = _log_files(name)
     if not files:
-        with connect() as client:
-            print_events(client, name, follow, as_json)
+        if as_log is not None:
+            _show_journal(f"{name}/{as_log}.log", {"fields": fields}, follow, as_it_is=True)
+            return
+        query: dict[str, str | list[str]] = {
+            "service": service,
+            "level": level or "",
+            "event": event or [],
+        }
+        wanted = {key: value for key, value in query.items() if value}
+        _show_journal(name, wanted, follow, as_it_is=as_json)
         return
     if follow and len(files) > 1:
         raise WrongUsage(f"{name} is {len(files)} processes: follow one, as {files[0].stem!r}")
     for file in files:
         for line in follow_lines(file, lines) if follow else last_lines(file, lines):
             show_line(_as_object(file.stem, line) if as_json else line)
+
+
+def _show_journal(path: str, query: Query, follow: bool, *, as_it_is: bool) -> None:
+    try:
+        for line in journal_lines(find_logger_url(load_settings()), path, query, follow):
+            if (shown := line if as_it_is else as_text(line)) is not None:
+                show_line(shown)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def stop(run: RunName, as_json: AsJson = False) -> None:

@@ -222,10 +222,13 @@ def _forms() -> str:
 def _read_ours(files: Mapping[str, bytes], findings: Findings) -> _Parts:
     parse_metadata = partial(parse_model_metadata, allow_2019=False)
     has_run_file = RUN_FILE in files
+    reward_function = _parse(files, REWARD, _parse_text, findings)
+    metadata = _parse(files, METADATA, parse_metadata, findings)
+    parse_for_model = partial(parse_hyperparameters, metadata=metadata)
     return _Parts(
-        reward_function=_parse(files, REWARD, _parse_text, findings),
-        metadata=_parse(files, METADATA, parse_metadata, findings),
-        hyperparameters=_parse(files, HYPERPARAMETERS, parse_hyperparameters, findings),
+        reward_function=reward_function,
+        metadata=metadata,
+        hyperparameters=_parse(files, HYPERPARAMETERS, parse_for_model, findings),
         run_file=_parse(files, RUN_FILE, parse_run_file, findings) if has_run_file else RunFile(),
         track_key=f"{RUN_FILE}: track",
     )

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from libs.common.deepracer.checked import Checked, Findings
+from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.problems import MANY, note_errors
 from libs.common.deepracer.strict import Strict
 from libs.common.deepracer.syntax import parse_json_object
@@ -26,6 +27,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 64,
         "num_epochs": 2,
         "lr": 5e-4,
+        "lr_decay": 0.2,
+        "decay_steps": 10_000,
         "discount_factor": 0.95,
         "beta_entropy": 0.01,
         "cars": 8,
@@ -36,6 +39,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_grad_norm": 1.0,
         "reward_scale": 0.1,
         "policy_averaging": 0.85,
+        "sac_alpha": 0.002,
+        "replay_ratio": 0.5,
+        "warm_up_steps": 512,
+        "tau": 0.05,
     },
     # The fastest laps in an hour: many cars all round the track, sight of what a bend costs.
     "race": {
@@ -56,6 +63,33 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """What `"preset"` stands for: the defaults of the keys that are not given."""
 
+FIRST_PROMPT_VERSION = 5
+"""Of model metadata: the first whose car answers at once."""
+LATE = "late"
+"""The trait of models that learn by PPO with the dynamics of 2022 (version 1 to 4)."""
+
+TRAIT_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
+    # A small network takes far larger steps: a quarter of the steps to reliable laps.
+    ("sprint", "FAST"): {"lr": 2e-3},
+    # What an action leads to shows later, and one picture does not tell how the wheels stand: look
+    # further ahead, average over more, and settle.
+    ("sprint", LATE): {
+        "batch_size": 128,
+        "lr_decay": 0.1,
+        "decay_steps": 15_000,
+        "discount_factor": 0.99,
+        "horizon": 32,
+        "updates_per_iteration": 4,
+        "policy_averaging": 0.9,
+    },
+    # It was tuned without a decay.
+    ("sprint", "sac"): {"lr_decay": 1.0, "decay_steps": None},
+}
+"""
+What differs from a preset, by its name and a trait of the model: its network, its algorithm, or
+`LATE`. Of several traits the later in this table goes before the earlier.
+"""
+
 CONSOLE_RANGES: dict[str, tuple[float, float]] = {
     "batch_size": (32, 512),
     "num_epochs": (3, 10),
@@ -64,7 +98,7 @@ CONSOLE_RANGES: dict[str, tuple[float, float]] = {
 }
 """What DeepRacer itself accepts where we accept more (reference 1.2)."""
 
-NO_EFFECT = ("lr_decay_rate", "lr_decay_steps", "tensorboard", "dump_mp4", "dump_gifs")
+NO_EFFECT = ("lr_decay_rate", "lr_decay_steps", "dump_mp4", "dump_gifs")
 """Keys of 2019 that are taken and have no effect."""
 
 
@@ -97,6 +131,17 @@ class Hyperparameters(Strict):
     max_grad_norm: float | None = Field(default=None, gt=0)
     reward_scale: float = Field(default=1.0, gt=0)
     policy_averaging: float = Field(default=0.0, ge=0, lt=1)  # of the exported policy
+    target_kl: float | None = Field(default=None, gt=0)  # nats; ends an update's epochs
+    decay_steps: int | None = Field(default=None, ge=1)  # of all cars, for both that follow
+    lr_decay: float = Field(default=1.0, gt=0, le=1)  # the share of it that is left in the end
+    entropy_decay: float = Field(default=1.0, ge=0, le=1)
+    precision: Literal["fp32", "bfloat16"] = "fp32"
+    tensorboard: bool = False  # event files beside the checkpoints
+    # ours, for SAC
+    replay_size: int = Field(default=20_000, ge=1, le=1_000_000)  # steps of all cars
+    replay_ratio: float = Field(default=1.0, gt=0, le=64)  # minibatches for each of them
+    warm_up_steps: int = Field(default=1_000, ge=1)  # of all cars, before the first update
+    tau: float = Field(default=0.01, gt=0, le=1)  # of the target network, each minibatch
 
     @model_validator(mode="before")
     @classmethod
@@ -112,6 +157,19 @@ class Hyperparameters(Strict):
             raise PydanticCustomError(MANY, "{problems}", context)
         return {**_preset_for(data["preset"], given), **given}
 
+    @model_validator(mode="after")
+    def _check_decay(self) -> "Hyperparameters":
+        """What decays needs to know until when."""
+        decays = self.lr_decay < 1 or self.entropy_decay < 1
+        if decays and self.decay_steps is None:
+            given = f"lr_decay {self.lr_decay:g} and entropy_decay {self.entropy_decay:g}"
+            raise PydanticCustomError(
+                MANY,
+                "{problems}",
+                {"problems": [f"decay_steps: missing beside {given}; accepted: 1 or more steps"]},
+            )
+        return self
+
     @field_validator("loss_type", "exploration_type", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
@@ -120,10 +178,12 @@ class Hyperparameters(Strict):
 
 
 def parse_hyperparameters(
-    data: bytes, filename: str = "hyperparameters.json"
+    data: bytes, filename: str = "hyperparameters.json", metadata: ModelMetadata | None = None
 ) -> Checked[Hyperparameters]:
     """
     Read the file; numbers may be text, and all may lie under a key `hyperparameters`.
+
+    `metadata` are the model's, for whose traits a preset may have values of its own.
 
     Raises:
         InvalidInput: every problem, each with the value and what is accepted.
@@ -131,10 +191,12 @@ def parse_hyperparameters(
     raw = parse_json_object(data, filename)
     if list(raw) == ["hyperparameters"] and isinstance(raw["hyperparameters"], dict):
         raw = raw["hyperparameters"]
-    return check_hyperparameters(raw, filename)
+    return check_hyperparameters(raw, filename, metadata)
 
 
-def check_hyperparameters(raw: Mapping[str, Any], where: str) -> Checked[Hyperparameters]:
+def check_hyperparameters(
+    raw: Mapping[str, Any], where: str, metadata: ModelMetadata | None = None
+) -> Checked[Hyperparameters]:
     """As `parse_hyperparameters`, for values that are read already."""
     findings = Findings(where)
     given = _without_idle_keys(raw, findings)
@@ -142,13 +204,30 @@ def check_hyperparameters(raw: Mapping[str, Any], where: str) -> Checked[Hyperpa
         del given["preset"]  # the other keys are read all the same
     _check_exclusion(given, findings)
     try:
-        value = Hyperparameters.model_validate(given)
+        value = Hyperparameters.model_validate(fit_preset(given, metadata))
     except ValidationError as error:
         note_errors(error, Hyperparameters, findings)
         raise InvalidInput(findings.problems) from error
     findings.raise_problems()
     _warn_of_console(value, given, findings)
     return findings.checked(value)
+
+
+def fit_preset(given: Mapping[str, Any], metadata: ModelMetadata | None) -> dict[str, Any]:
+    """What is given; where it names a preset, with what this differs in for that model."""
+    if metadata is None or "preset" not in given:
+        return dict(given)
+    traits: set[str] = {metadata.neural_network, metadata.training_algorithm}
+    late = float(metadata.version) < FIRST_PROMPT_VERSION
+    if late and metadata.training_algorithm == "clipped_ppo":
+        traits.add(LATE)
+    fitted: dict[str, Any] = {}
+    for (preset, trait), values in TRAIT_PRESETS.items():
+        if preset == given["preset"] and trait in traits:
+            fitted |= values
+    if "num_episodes_between_training" in given:
+        fitted.pop("horizon", None)  # who asks for episodes does not get a horizon
+    return {**fitted, **given}
 
 
 def _check_preset(name: Any, findings: Findings) -> bool:

@@ -8,9 +8,9 @@ know an evaluation by the 14 digits of its time: `evaluation_stamp`.
 from datetime import UTC, datetime
 
 
-def evaluation_stamp(started_at_s: float) -> str:
-    """The name of an evaluation that began then (epoch seconds), as `20220709200242` (UTC)."""
-    return datetime.fromtimestamp(started_at_s, UTC).strftime("%Y%m%d%H%M%S")
+def evaluation_stamp(at_s: float) -> str:
+    """The name of an evaluation of then (epoch seconds), as `20220709200242` (UTC)."""
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y%m%d%H%M%S")
 
 
 def run_prefix(run_id: str) -> str:
@@ -68,9 +68,10 @@ def training_params(run_id: str) -> str:
     return f"{run_prefix(run_id)}/training_params.yaml"
 
 
-def training_metrics(run_id: str) -> str:
-    """The metrics of all episodes of the training."""
-    return f"{run_prefix(run_id)}/metrics/TrainingMetrics.json"
+def training_metrics(run_id: str, worker: int = 0) -> str:
+    """The metrics of all episodes of the training that a worker drove."""
+    suffix = f"_{worker}" if worker else ""
+    return f"{run_prefix(run_id)}/metrics/TrainingMetrics{suffix}.json"
 
 
 def evaluation_metrics(run_id: str, evaluation: str) -> str:
@@ -78,15 +79,21 @@ def evaluation_metrics(run_id: str, evaluation: str) -> str:
     return f"{run_prefix(run_id)}/metrics/evaluation/evaluation-{evaluation}.json"
 
 
-def training_simtrace(run_id: str, iteration: int) -> str:
-    """The steps of one iteration's episodes; iterations count from 0."""
-    return f"{run_prefix(run_id)}/training-simtrace/{iteration}-iteration.csv"
+def training_simtrace(run_id: str, iteration: int, worker: int | None = None) -> str:
+    """The steps of one iteration's episodes, from 0; `worker` where there are several."""
+    folder = run_prefix(run_id) if worker is None else f"{run_prefix(run_id)}/{worker}"
+    return f"{folder}/training-simtrace/{iteration}-iteration.csv"
 
 
 def evaluation_simtrace(run_id: str, evaluation: str, part: int = 0) -> str:
     """The steps of one evaluation's trials; `evaluation` is its `evaluation_stamp`."""
     folder = f"{run_prefix(run_id)}/evaluation-{evaluation}"
     return f"{folder}/evaluation-simtrace/{part}-iteration.csv"
+
+
+def board_file(run_id: str, filename: str) -> str:
+    """An event file for TensorBoard."""
+    return f"{run_prefix(run_id)}/tensorboard/{filename}"
 
 
 def car_archive(run_id: str) -> str:

@@ -9,6 +9,7 @@ from libs.common.deepracer.problems import read_model
 from libs.common.deepracer.randomisation_spec import RandomisationSpec
 from libs.common.deepracer.run_spec import (
     TRACK_PATTERN,
+    EngineName,
     EvaluationSpec,
     LimitsSpec,
     RaceSpec,
@@ -27,6 +28,7 @@ class RunFile(Strict):
     track: str | None = Field(default=None, pattern=TRACK_PATTERN)
     race: RaceSpec = RaceSpec()
     start: StartSpec | None = None
+    engine: EngineName = "native"
     limits: LimitsSpec = LimitsSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     world: WorldSpec = WorldSpec()

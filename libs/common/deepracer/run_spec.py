@@ -5,12 +5,13 @@ A `RunSpec` travels in `RunQueued`, so that the journal alone reproduces a run. 
 the border (`folder.py` reads it from a run folder) and trusted from there on.
 """
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from libs.common.deepracer.hyperparameters import Hyperparameters
+from libs.common.deepracer.hyperparameters import Hyperparameters, fit_preset
 from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.deepracer.problems import MANY
 from libs.common.deepracer.race_spec import RaceSpec as RaceSpec
@@ -24,6 +25,9 @@ TRACK_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 CheckpointChoice = Literal["best", "last"] | int
 """`best`, `last` or the number of a checkpoint."""
+
+EngineName = Literal["native", "coach"]
+"""Who learns: the learner of this project, or stock rl-coach in an environment of its own."""
 
 BestBy = Literal["progress", "completion", "reward", "lap_time"]
 """What tells checkpoints apart that completed as many of their trials."""
@@ -94,6 +98,7 @@ class RunSpec(Strict):
     track: str = Field(pattern=TRACK_PATTERN)
     race: RaceSpec = RaceSpec()
     start: StartSpec | None = None
+    engine: EngineName = "native"
     limits: LimitsSpec = LimitsSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     world: WorldSpec = WorldSpec()
@@ -104,6 +109,18 @@ class RunSpec(Strict):
     hyperparameters: Hyperparameters = Hyperparameters()
     reward_function: str  # Python source
     notes: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fit_the_preset(cls, data: Any) -> Any:
+        """A preset has values of its own for some models."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("hyperparameters"), Mapping):
+            return data
+        try:
+            metadata = ModelMetadata.model_validate(data.get("metadata"))
+        except ValidationError:
+            return data  # which is told of the field itself
+        return {**data, "hyperparameters": fit_preset(data["hyperparameters"], metadata)}
 
     @model_validator(mode="after")
     def _fill_the_tracks(self) -> Self:
@@ -116,3 +133,8 @@ class RunSpec(Strict):
             )
             raise PydanticCustomError(MANY, "{problems}", {"problems": [problem]})
         return self
+
+    @property
+    def workers(self) -> int:
+        """Simulators that share the cars; cars on one track stay together."""
+        return min(self.simulators, self.hyperparameters.cars // self.race.cars_in_arena)

@@ -19,9 +19,19 @@ HEADER = (
     "wall_clock"
 )
 
-_LOG_FORMAT = (
-    "SIM_TRACE_LOG:%d,%d,%.4f,%.4f,%.4f,%.2f,%.2f,%s,%.4f,%s,%s,%.4f,%d,%.2f,%s,%s,%.2f,%d,%.4f"
+_LOG_FORMATS = (
+    *("%d", "%d", "%.4f", "%.4f", "%.4f", "%.2f", "%.2f", "%s", "%.4f", "%s", "%s", "%.4f", "%d"),
+    *("%.2f", "%s", "%s", "%.2f", "%d", "%.4f"),
 )
+"""Of each column, as DeepRacer prints it."""
+
+TRACE_FIELDS = (19, 17, 16, 15)
+"""
+Fields that a log line may have, by generation.
+
+All since version 6; without `obstacle_crash_counter` and `wall_clock` in versions 4 and 5; without
+`pause_duration`, and in 2019 without `episode_status`.
+"""
 
 
 @dataclass(frozen=True)
@@ -94,11 +104,14 @@ def simtrace_csv(
 
 
 def simtrace_log_lines(
-    episodes: Iterable[EpisodeEnded], starts_s: Mapping[str, float] | None = None
+    episodes: Iterable[EpisodeEnded],
+    starts_s: Mapping[str, float] | None = None,
+    fields: int = TRACE_FIELDS[0],
 ) -> Iterator[str]:
-    """The same rows as `SIM_TRACE_LOG:` lines, without line ends."""
+    """The same rows as `SIM_TRACE_LOG:` lines, without line ends; `fields` of `TRACE_FIELDS`."""
+    line = "SIM_TRACE_LOG:" + ",".join(_LOG_FORMATS[:fields])
     for row in _rows_of_all(episodes, starts_s):
-        yield _LOG_FORMAT % _fields(row)
+        yield line % _fields(row)[:fields]
 
 
 def _rows_of_all(

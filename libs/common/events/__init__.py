@@ -45,6 +45,7 @@ from libs.common.events.rollouts import (
     EvaluationEnded,
     EvaluationFailed,
     RewardFailed,
+    SensorArray,
 )
 from libs.common.events.runs import (
     Outcome,
@@ -112,6 +113,7 @@ __all__ = [
     "RunQueued",
     "RunStarted",
     "RunWatched",
+    "SensorArray",
     "ServiceBeat",
     "StartRun",
     "StepColumns",

@@ -5,9 +5,11 @@ In training the policy acts with the learner: for every camera step a simulator 
 `ActionRequest`, its observations as raw bytes behind it, and gets one `ActionReply`. Both are core
 NATS request and reply; a request that is sent again (same rollout, attempt and step) gets the same
 reply again. In evaluations the simulator runs the exported policy itself.
+`libs/common/observations.py` makes those bytes and reads them.
 """
 
-from typing import Any
+from math import prod
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -86,9 +88,28 @@ class CarStep(Value):
     lap_s: float | None = None
 
 
+class SensorArray(Value):
+    """The form of one sensor's observations: of a camera (height, width, channels)."""
+
+    name: str  # as in `model_metadata.json`
+    shape: tuple[Annotated[int, Field(ge=1, le=65536)], ...]  # for one car
+    dtype: Literal["uint8", "float32"]
+
+    @property
+    def bytes_a_car(self) -> int:
+        """How much of the payload is one car's."""
+        return prod(self.shape) * (4 if self.dtype == "float32" else 1)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype} {self.shape}"
+
+
 class ActionRequest(Telemetry, producer="simulator"):
     """
-    Observations of all cars of one rollout, (cars, height, width) uint8, behind the JSON.
+    Observations of all cars of one rollout, as raw bytes behind the JSON.
+
+    The bytes are those of each of the `sensors`, in their order, with nothing in between: an array
+    (cars, *shape), the last axis fastest, numbers little-endian.
 
     `attempt` is a token of the simulator's session: another token for the same rollout means that
     the simulator died, that all its cars begin anew and that their open episodes never ended.
@@ -98,8 +119,10 @@ class ActionRequest(Telemetry, producer="simulator"):
     attempt: str
     step: int  # from 0
     cars: tuple[CarStep, ...]
-    height: int
+    height: int  # of the camera's pictures
     width: int
+    # None is one grey FRONT_FACING_CAMERA, all that the first simulators sent.
+    sensors: tuple[SensorArray, ...] = ()
 
 
 class ActionReply(Telemetry, producer="trainer"):

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from libs.common.deepracer.metadata import ModelMetadata
-from services.simulator.sensors import Measured, Sensors, Shape
+from services.simulator.sensors import Measured, Sensors, Shape, with_channels
 
 Observation = NDArray[Any] | dict[str, NDArray[Any]]
 """One sensor's array, or by name those of several."""
@@ -24,17 +24,12 @@ class Observations:
 
     def read(self, measured: Measured, cars: int | slice, *, copy: bool) -> Observation:
         """What some cars have measured; without `copy` it changes with the next step."""
-        arrays = {name: _with_channels(array)[cars] for name, array in measured.items()}
+        arrays = {name: with_channels(array)[cars] for name, array in measured.items()}
         if copy:
             arrays = {name: array.copy() for name, array in arrays.items()}
         return arrays if len(arrays) > 1 else next(iter(arrays.values()))
 
 
 def _box(its: Shape) -> spaces.Space[Any]:
-    shape = _with_channels(np.empty((1, *its.shape))).shape[1:]
+    shape = with_channels(np.empty((1, *its.shape))).shape[1:]
     return spaces.Box(its.low, its.high, shape, its.dtype.type)
-
-
-def _with_channels(array: NDArray[Any]) -> NDArray[Any]:
-    """Grey pictures (cars, height, width) get one channel; what else there is stays as it is."""
-    return array[..., np.newaxis] if array.ndim == 3 else array

@@ -71,7 +71,7 @@ def drive(
     if not out.is_dir():
         raise WrongUsage(f"--out: got {str(out)!r}; accepted: a folder that exists")
     road = choose_track(track)
-    driver, its_version = _choose_driver(road, policy, metadata, speed)
+    driver, car = _choose_driver(road, policy, metadata, speed, version)
     cars_at_start = Race(
         road,
         RaceSpec(
@@ -79,7 +79,7 @@ def drive(
             direction="clockwise" if clockwise else "counterclockwise",
             max_steps=round(seconds * CONTROL_HZ),
         ),
-        str(version or its_version),
+        car,
         range(seed, seed + cars),
         look=Look(_read_world(world, look)),
     )
@@ -107,20 +107,25 @@ def _read_world(file: Path | None, look: str | None) -> "WorldSpec":
 
 
 def _choose_driver(
-    track: "Track", policy: Path | None, metadata: Path | None, speed_mps: float
-) -> tuple["Driver", str]:
-    """The driver, and the version of the dynamics that goes with it."""
+    track: "Track",
+    policy: Path | None,
+    metadata: Path | None,
+    speed_mps: float,
+    version: int | None,
+) -> tuple["Driver", "ModelMetadata | str"]:
+    """The driver and its car: a policy's has its sensors. `version` goes before its dynamics."""
     from services.simulator.drivers import CentreLineDriver
 
     if policy is None:
         if metadata is not None:
             raise WrongUsage("--metadata belongs to a policy: name one with --policy model_N.pb")
-        return CentreLineDriver(track, speed_mps), "5"
+        return CentreLineDriver(track, speed_mps), str(version or 5)
     from services.simulator.evaluation import Driver
 
     its_metadata = _find_metadata(policy, metadata)
-    everyone = slice(None)
-    return Driver(policy, policy.name, its_metadata, everyone, threads=1), its_metadata.version
+    if version is not None:
+        its_metadata = its_metadata.model_copy(update={"version": str(version)})
+    return Driver(policy, policy.name, its_metadata, slice(None), threads=1), its_metadata
 
 
 def _find_metadata(policy: Path, named: Path | None) -> "ModelMetadata":

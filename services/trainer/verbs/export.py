@@ -55,11 +55,14 @@ def _export(folder: Path, name: str, output: Path, formats: list[str]) -> list["
     from services.trainer.architecture import blueprint_of
     from services.trainer.checkpoint import checkpoint_number, read_checkpoint
     from services.trainer.exports import export_policy
+    from services.trainer.memory import memory_path
+    from services.trainer.slots import read_optimiser
 
     checkpoint_number(name)
     blueprint = blueprint_of(metadata)
     weights = read_checkpoint(folder / name, blueprint)
-    return export_policy(weights, blueprint, name, output, formats)
+    optimiser = read_optimiser(memory_path(folder, checkpoint_number(name)), blueprint)
+    return export_policy(weights, blueprint, name, output, formats, optimiser)
 
 
 def _metadata(folder: Path) -> ModelMetadata:

@@ -64,7 +64,7 @@ class Simulator:
                 process = started.enter_context(_start(self._command))
                 started.callback(process.kill)
                 self._running.append(process)
-            self.about = [_hear(process)["about"] for process in self._running][0]
+            self.about = [hear(process)["about"] for process in self._running][0]
             self._open = started.pop_all()
         return self
 
@@ -77,7 +77,7 @@ class Simulator:
             assert process.stdin is not None
             process.stdin.write(f"{seconds}\n")
             process.stdin.flush()
-        turns = [_hear(process) for process in self._running]
+        turns = [hear(process) for process in self._running]
         wall = sum(turn["steps"] / turn["seconds"] for turn in turns)
         return wall, _total(turns, "steps") / _total(turns, "processor_s")
 
@@ -87,7 +87,7 @@ def _start(command: Sequence[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
-def _hear(process: subprocess.Popen[str]) -> dict[str, Any]:
+def hear(process: subprocess.Popen[str]) -> dict[str, Any]:
     """The process's next answer."""
     assert process.stdout is not None
     assert process.stderr is not None
