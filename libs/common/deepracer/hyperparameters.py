@@ -33,7 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "beta_entropy": 0.01,
         "cars": 8,
         "horizon": 16,
-        "updates_per_iteration": 8,
+        "updates_per_iteration": 4,
         "gae_lambda": 0.95,
         "clip_coef": 0.2,
         "max_grad_norm": 1.0,
@@ -73,7 +73,7 @@ LATE = "late"
 
 TRAIT_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     # A small network takes far larger steps: a quarter of the steps to reliable laps.
-    ("sprint", "FAST"): {"lr": 2e-3},
+    ("sprint", "FAST"): {"lr": 2e-3, "batch_size": 128},
     # What an action leads to shows later, and one picture does not tell how the wheels stand: look
     # further ahead, average over more, and settle.
     ("sprint", LATE): {
