@@ -47,9 +47,7 @@ class Algorithm(Protocol):
     def see(self, observations: Observations) -> None:
         """Take in what the cars see now, (cars, *shape) each."""
 
-    def act(
-        self, observations: Observations, env_steps: int, rng: np.random.Generator
-    ) -> NDArray[Any]:
+    def act(self, env_steps: int, rng: np.random.Generator) -> NDArray[Any]:
         """Draw actions (cars, ...) for what was seen last; `env_steps` counts those of all cars."""
 
     def is_due(self, episodes: int) -> bool:
@@ -109,7 +107,7 @@ class OnPolicy:
     def compile(self) -> None:
         """Compile and call the policy once."""
         self._ppo.compile()
-        self._ppo.policy({name: seen[0] for name, seen in self._rollout.observations.items()})
+        self._ppo.policy(self._rollout.latest())
 
     def record_outcome(self, rewards: NDArray[np.float32], ends: NDArray[np.uint8]) -> None:
         """Close the row."""
@@ -119,11 +117,9 @@ class OnPolicy:
         """Begin a row."""
         self._rollout.see(observations)
 
-    def act(
-        self, observations: Observations, env_steps: int, rng: np.random.Generator
-    ) -> NDArray[Any]:
+    def act(self, env_steps: int, rng: np.random.Generator) -> NDArray[Any]:
         """Draw actions as `exploration_type` asks for."""
-        raw = self._ppo.policy(observations)
+        raw = self._ppo.policy(self._rollout.latest())
         actions = self._exploration.choose(raw, env_steps, rng)
         self._rollout.record_choice(actions, self.network.distribution.settled(raw))
         return actions
@@ -197,11 +193,9 @@ class OffPolicy:
         """Begin a row."""
         self._replay.see(observations)
 
-    def act(
-        self, observations: Observations, env_steps: int, rng: np.random.Generator
-    ) -> NDArray[Any]:
+    def act(self, env_steps: int, rng: np.random.Generator) -> NDArray[Any]:
         """Draw from the policy."""
-        actions = self._exploration.choose(self._sac.policy(observations), env_steps, rng)
+        actions = self._exploration.choose(self._sac.policy(self._replay.latest()), env_steps, rng)
         self._replay.record_choice(actions)
         return actions
 

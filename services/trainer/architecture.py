@@ -123,6 +123,19 @@ class Blueprint:
         """Hidden layers between the policy's middleware and its last layer."""
         return []
 
+    @property
+    def pooled(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of what a learner keeps: `inputs`, pooled where a network pools them first."""
+        return {sensor: self._pooled_shape(sensor) for sensor in self.inputs}
+
+    def is_pooled(self, sensor: str) -> bool:
+        """Whether the network's first layer averages squares of pixels."""
+        return self.trunk.embedder(sensor).pooling > 1
+
+    def pooled_dtype(self, sensor: str) -> type[np.generic]:
+        """Of what a learner keeps."""
+        return np.float32 if self.is_pooled(sensor) else self.dtype(sensor)
+
     def is_camera(self, sensor: str) -> bool:
         """Whether a sensor gives images."""
         return len(self.inputs[sensor]) == 3
@@ -148,10 +161,15 @@ class Blueprint:
     def embedding_size(self, sensor: str) -> int:
         """How many numbers an embedder makes: SHALLOW makes 11264 of 120 x 160 pixels."""
         embedder, layers = self.trunk.embedder(sensor), self.embedder_layers(sensor)
-        sides = [side // embedder.pooling for side in self.inputs[sensor][:-1]]
+        sides = list(self._pooled_shape(sensor)[:-1])
         for _, kernel, stride in embedder.convolutions:
             sides = [(side - kernel) // stride + 1 for side in sides]
         return prod(sides) * layers[-1].kernel[-1]
+
+    def _pooled_shape(self, sensor: str) -> tuple[int, ...]:
+        *sides, channels = self.inputs[sensor]
+        pooling = self.trunk.embedder(sensor).pooling
+        return (*(side // pooling for side in sides), channels)
 
     def middleware_layers(self) -> list[Layer]:
         """The layers after the embeddings are joined."""

@@ -173,7 +173,7 @@ class Learner:
         is_due = self._algorithm.is_due(self._ended_since_update)
         ended = self._learn() if is_due else None
         self._lap("learn_s")
-        actions = self._choose(observations)
+        actions = self._choose()
         self._lap("infer_s")
         decision = Decision(tuple(self._episodes), self._state.iteration, ended=ended)
         space = self._spec.metadata.action_space
@@ -347,10 +347,10 @@ class Learner:
         self._meter = IterationMeter(self._distribution.bins, self._state)
         return ended
 
-    def _choose(self, observations: Observations) -> NDArray[Any]:
+    def _choose(self) -> NDArray[Any]:
         while len(self._episodes) < self._hyper.cars:
             self._episodes.append(self._numbers.take())
-        actions = self._algorithm.act(observations, self._state.env_steps, self._rng)
+        actions = self._algorithm.act(self._state.env_steps, self._rng)
         self._meter.count_actions(self._distribution.histogram(actions))
         return actions
 

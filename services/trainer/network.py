@@ -85,7 +85,7 @@ class ActorCritic:
         self._average = tf.function(self._average_by)
 
     def centre(self, observations: Mapping[str, Any]) -> dict[str, Any]:
-        """Observations as float32, those of cameras of about unit spread."""
+        """Observations, whole or pooled, as float32; those of cameras of about unit spread."""
         cameras = self.blueprint.cameras
         return {
             sensor: _centred(each) if sensor in cameras else each
@@ -225,9 +225,9 @@ def embed_sensors(
 def _embedding(
     variables: Mapping[str, Any], blueprint: Blueprint, network: str, sensor: str, features: Any
 ) -> Any:
-    pooling = blueprint.trunk.embedder(sensor).pooling
-    if pooling > 1:
-        features = tf.nn.avg_pool2d(features, pooling, pooling, "VALID")
+    if features.shape[1:] != blueprint.pooled[sensor]:
+        side = blueprint.trunk.embedder(sensor).pooling
+        features = tf.nn.avg_pool2d(features, side, side, "VALID")
     for layer in blueprint.embedder_layers(sensor):
         if len(layer.kernel) == 2:  # on the channels of every pixel
             features = tf.reshape(features, (-1, layer.kernel[0]))

@@ -19,7 +19,7 @@ from libs.common.deepracer.hyperparameters import Hyperparameters
 from libs.common.errors import PlatformError
 from libs.common.events import EpochLosses
 from services.trainer.adam import Adam, clip_to_norm
-from services.trainer.architecture import Blueprint, Observations
+from services.trainer.architecture import Observations
 from services.trainer.network import ActorCritic
 from services.trainer.rollout import Rollout, StepEnd
 from services.trainer.schedules import Rates
@@ -92,13 +92,15 @@ class Ppo:
         self._hyper = hyperparameters
         self.adam = Adam(network.variables, hyperparameters.lr)
         self._beta_entropy = tf.Variable(hyperparameters.beta_entropy, dtype=tf.float32)
-        seen, numbers = _signature(network.blueprint), tf.TensorSpec((None,), tf.float32)
+        blueprint, numbers = network.blueprint, tf.TensorSpec((None,), tf.float32)
+        raw = _signature(blueprint.inputs, blueprint.dtype)
+        seen = _signature(blueprint.pooled, blueprint.pooled_dtype)
         self._distribution = network.distribution
         width, shape = self._distribution.width, self._distribution.action_shape
         policies = tf.TensorSpec((None, width), tf.float32)
         actions = tf.TensorSpec((None, *shape), self._distribution.action_type)
         self._policy = tf.function(self._policy_of, input_signature=[seen])
-        self._exported = tf.function(self._exported_policy_of, input_signature=[seen])
+        self._exported = tf.function(self._exported_policy_of, input_signature=[raw])
         self._values = tf.function(self._values_of, input_signature=[seen])
         self._step = tf.function(
             self._step_on, input_signature=[seen, actions, policies, numbers, numbers]
@@ -110,17 +112,17 @@ class Ppo:
             function.get_concrete_function()
 
     def policy(self, observations: Observations) -> NDArray[np.float32]:
-        """The policy's raw outputs (n, width) for observations (n, *shape)."""
+        """The policy's raw outputs (n, width) for pooled observations."""
         raw: NDArray[np.float32] = self._policy(dict(observations)).numpy()
         return raw
 
     def exported_policy(self, observations: Observations) -> NDArray[np.float32]:
-        """As `policy`, of the policy as it is exported."""
+        """As `policy`, of the policy as it is exported, for whole observations (n, *shape)."""
         raw: NDArray[np.float32] = self._exported(dict(observations)).numpy()
         return raw
 
     def values(self, observations: Observations) -> NDArray[np.float32]:
-        """Values (n,) of observations (n, *shape)."""
+        """Values (n,) of pooled observations."""
         count = len(next(iter(observations.values())))
         chunks = [slice(start, start + VALUE_CHUNK) for start in range(0, count, VALUE_CHUNK)]
         return np.concatenate(
@@ -244,11 +246,12 @@ class Ppo:
         return tf.reduce_mean(0.5 * tf.square(within) + HUBER_DELTA * (tf.abs(errors) - within))
 
 
-def _signature(blueprint: Blueprint) -> dict[str, Any]:
+def _signature(
+    shapes: Mapping[str, tuple[int, ...]], dtype: Callable[[str], type[np.generic]]
+) -> dict[str, Any]:
     """Any number of observations, as a compiled function takes them."""
     return {
-        sensor: tf.TensorSpec((None, *shape), blueprint.dtype(sensor))
-        for sensor, shape in blueprint.inputs.items()
+        sensor: tf.TensorSpec((None, *shape), dtype(sensor)) for sensor, shape in shapes.items()
     }
 
 

@@ -19,6 +19,22 @@ class StepEnd(IntEnum):
     VOID = 3  # unknown: the simulator died before it told; the row teaches nothing
 
 
+def pooled(images: NDArray[Any], side: int) -> NDArray[np.float32]:
+    """
+    Means of the squares of pixels of images (n, height, width, channels).
+
+    A network that begins with them is given them: they are computed once, and not in each epoch.
+    """
+    height, width = (size // side * side for size in images.shape[1:3])
+    rows = images[:, 0:height:side].astype(np.uint16)
+    for first in range(1, side):
+        rows += images[:, first:height:side]
+    sums = rows[:, :, 0:width:side].astype(np.float32)
+    for first in range(1, side):
+        sums += rows[:, :, first:width:side]
+    return sums / np.float32(side**2)
+
+
 class Rollout:
     """
     Rows of `cars` transitions, oldest first, in the order in which they were lived.
@@ -39,9 +55,10 @@ class Rollout:
         self.capacity, self.cars = rows, cars
         # One more row of observations: what the cars see after the last step.
         self._observations = {
-            sensor: np.empty((rows + 1, cars, *shape), blueprint.dtype(sensor))
-            for sensor, shape in blueprint.inputs.items()
+            sensor: np.empty((rows + 1, cars, *shape), blueprint.pooled_dtype(sensor))
+            for sensor, shape in blueprint.pooled.items()
         }
+        self._pooling = {each: blueprint.trunk.embedder(each).pooling for each in blueprint.inputs}
         shape, kind = distribution.action_shape, distribution.action_type
         self._actions = np.zeros((rows, cars, *shape), kind)
         self._policies = np.zeros((rows, cars, distribution.width), np.float32)
@@ -59,6 +76,10 @@ class Rollout:
     def observations(self) -> Observations:
         """All that was seen: (rows + 1, cars, *shape), the last row after the last step."""
         return {sensor: seen[: self.rows + 1] for sensor, seen in self._observations.items()}
+
+    def latest(self) -> Observations:
+        """What the cars see now: (cars, *shape) each."""
+        return {sensor: seen[self.rows] for sensor, seen in self._observations.items()}
 
     @property
     def actions(self) -> NDArray[Any]:
@@ -88,7 +109,10 @@ class Rollout:
     def see(self, observations: Observations) -> None:
         """Keep what the cars see now, (cars, *shape) each: the state of the next row."""
         for sensor, seen in self._observations.items():
-            seen[self.rows] = observations[sensor]
+            side = self._pooling[sensor]
+            seen[self.rows] = (
+                pooled(observations[sensor], side) if side > 1 else observations[sensor]
+            )
 
     def record_choice(self, actions: NDArray[Any], policies: NDArray[np.float32]) -> None:
         """Open a row with the actions (cars, ...) chosen and their distributions (cars, width)."""

@@ -56,9 +56,7 @@ class CoachAlgorithm:
                 self._agent.see(car, state, float(self._rewards[car]), ended=ended)
         self._rewards, self._ends = self._unknown()
 
-    def act(
-        self, observations: Observations, env_steps: int, rng: np.random.Generator
-    ) -> NDArray[Any]:
+    def act(self, env_steps: int, rng: np.random.Generator) -> NDArray[Any]:
         """The actions that rl-coach chooses, for one car after the other."""
         if not self._is_aged:
             self._agent.age(env_steps)
