@@ -149,7 +149,7 @@ def test_a_toy_is_learned_and_its_policy_is_exported(tmp_path):
         width_px=SIZE,
     )
     world, steps, ended = Target(8), (), []
-    for _ in range(16 * 40 + 1):
+    for _ in range(16 * 60 + 1):
         decision = learner.act(world.see(), steps)
         steps = world.step(decision.commands)
         ended += [decision.ended] if decision.ended else []
