@@ -14,12 +14,13 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Generic, TypeVar
 
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client.core import Metric
 
 from libs.common import log
 from libs.common.bus import Bus
@@ -27,6 +28,7 @@ from libs.common.config import ServiceSettings, load
 from libs.common.errors import PlatformError, StartupFailed
 from libs.common.events import ServiceBeat
 from libs.common.health import add_health, add_problem_details
+from libs.common.metrics import add_metrics
 from libs.common.objects import ObjectStore
 from libs.common.tasks import end
 
@@ -54,6 +56,7 @@ class Service(Generic[Settings]):
         self.log = log.get_log()
         self.started_at_s = time.time()
         self.ready = False
+        self.loop_lag_s = 0.0
         self._stopping = asyncio.Event()
 
     # -- what a service fills in -----------------------------------------------------------
@@ -73,6 +76,10 @@ class Service(Generic[Settings]):
     def detail(self) -> dict[str, Any]:
         """What the heartbeat tells of this service."""
         return {}
+
+    def measures(self) -> Iterable[Metric]:
+        """What `/metrics` tells of this service beside the bus and the process."""
+        return ()
 
     def problems(self) -> list[str]:
         """What else keeps this service from being ready, as a disk that fails; a sentence each."""
@@ -132,10 +139,11 @@ class Service(Generic[Settings]):
             raise RuntimeError("the HTTP server ended by itself")
 
     def app(self) -> FastAPI:
-        """The HTTP server: health, problem details and the service's own routes."""
+        """The HTTP server: health, metrics, problem details and the service's own routes."""
         app = FastAPI(title=f"Slipstream {self.name}", version="1")
         add_problem_details(app)
         add_health(app, self._missing)
+        add_metrics(app, self, self.bus.tally)
         self.routes(app)
         return app
 
@@ -174,6 +182,7 @@ class Service(Generic[Settings]):
             loop.add_signal_handler(number, self._stopping.set)
 
     async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             await self.bus.publish(
                 ServiceBeat(
@@ -185,7 +194,9 @@ class Service(Generic[Settings]):
                     detail=self.detail(),
                 )
             )
+            wakes_at = loop.time() + BEAT_S
             await asyncio.sleep(BEAT_S)
+            self.loop_lag_s = loop.time() - wakes_at
 
     async def _publish_lines(self) -> None:
         while True:

@@ -1,14 +1,16 @@
 """The logger: every event into its run's journal, and DeepRacer's files from the journals."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client.core import Metric
 
 from libs.common.bus import Received
 from libs.common.errors import NotFound
 from libs.common.journal import Entry, Journals, Line, journal_path
+from libs.common.metrics import counter, gauge
 from libs.common.service import Service
 from services.logger.api import add_routes
 from services.logger.archive import Archive
@@ -28,7 +30,7 @@ class Logger(Service[LoggerSettings]):
         self._grown = asyncio.Condition()
         self._closing = False
         self._disk_problem = ""
-        self._written = 0
+        self._written = self._bytes = 0
 
     async def start(self) -> None:
         """Subscribe to everything."""
@@ -64,6 +66,20 @@ class Logger(Service[LoggerSettings]):
         """Events written since the start."""
         return {"written": self._written}
 
+    def measures(self) -> Iterable[Metric]:
+        """What went into the journals."""
+        yield counter(
+            "slipstream_journal_events", "Events written into the journals.", self._written
+        )
+        yield counter(
+            "slipstream_journal_bytes", "Bytes of the events that came, repeats too.", self._bytes
+        )
+        yield gauge(
+            "slipstream_journal_failing",
+            "1 while the journal can't be written.",
+            bool(self._disk_problem),
+        )
+
     async def on_events(self, received: list[Received]) -> None:
         """Write a batch; what the disk refuses is raised, so that the batch comes again."""
         lines = [Line(one.message.run_id, one.message.id, one.data) for one in received]
@@ -73,6 +89,7 @@ class Logger(Service[LoggerSettings]):
             self._disk_failed(error)
             raise
         self._disk_problem = ""
+        self._bytes += sum(len(line.data) for line in lines)
         self._archive.wake(
             dict.fromkeys(
                 one.message.run_id for one in received if one.message.type_name in MADE_OF

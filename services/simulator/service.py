@@ -4,12 +4,14 @@ import asyncio
 import gc
 import io
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import stamina
 from PIL import Image
+from prometheus_client.core import Metric
 
 from libs.common.errors import PlatformError, Unavailable
 from libs.common.events import (
@@ -26,6 +28,7 @@ from libs.common.events import (
     RunWatched,
     TrackRef,
 )
+from libs.common.metrics import counter, counters, gauge
 from libs.common.observations import HEIGHT_PX, WIDTH_PX, pack
 from libs.common.reward.errors import RewardError
 from libs.common.service import Service
@@ -56,6 +59,7 @@ class Simulator(Service[SimulatorSettings]):
         self._viewers = Viewers()
         self._tracks: dict[TrackRef, Track] = {}
         self._driving: set[str] = set()
+        self._camera_steps, self._episodes = 0, {"training": 0, "evaluation": 0}
 
     async def start(self) -> None:
         await asyncio.to_thread(warm_up)
@@ -84,6 +88,22 @@ class Simulator(Service[SimulatorSettings]):
 
     def detail(self) -> dict[str, Any]:
         return {"driving": sorted(self._driving)}
+
+    def measures(self) -> Iterable[Metric]:
+        """Camera steps and episodes driven here."""
+        yield gauge(
+            "slipstream_simulator_driving",
+            "Rollouts and evaluations under way.",
+            len(self._driving),
+        )
+        yield counter(
+            "slipstream_simulator_steps",
+            "Camera steps of all cars in training.",
+            self._camera_steps,
+        )
+        yield counters(
+            "slipstream_simulator_episodes", "Episodes that ended.", "phase", self._episodes
+        )
 
     async def on_run_watched(self, event: RunWatched) -> None:
         """A viewer is there: publish poses and pictures for a while."""
@@ -114,6 +134,8 @@ class Simulator(Service[SimulatorSettings]):
                 return
             # Stored before the learner hears of them: what it counts is in the journal.
             await asyncio.gather(*(self.bus.publish(episode) for episode in ended))
+            self._camera_steps += len(command.cars)
+            self._episodes["training"] += len(ended)
             if self._viewers.due(command.run_id):
                 await self._show(command, rollout)
             step += 1
@@ -222,6 +244,7 @@ class Simulator(Service[SimulatorSettings]):
         finally:
             self._driving.discard(command.evaluation_id)
         await asyncio.gather(*(self.bus.publish(trial) for trial in trials))
+        self._episodes["evaluation"] += len(trials)
         await self.bus.publish(
             EvaluationEnded(
                 id=f"{command.evaluation_id}.ended",

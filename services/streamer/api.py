@@ -14,7 +14,7 @@ from libs.common.events import RUN_ID_PATTERN
 from services.streamer.assets import PAGE, plotly_script
 from services.streamer.catalogue import RunList
 from services.streamer.curves import CurveRows
-from services.streamer.heartbeats import ServicesShown
+from services.streamer.heartbeats import ServicesShown, Targets
 from services.streamer.scoreboard import Figures
 from services.streamer.shown import Shown
 from services.streamer.track_shape import TrackShape
@@ -85,6 +85,10 @@ def _add_figures(app: FastAPI, streamer: "Streamer") -> None:
     @app.get("/v1/runs", tags=["runs"], summary="What is running first, then the newest")
     async def runs(limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> RunList:
         return streamer.runs(limit)
+
+    @app.get("/v1/prometheus", tags=["health"], summary="Every replica's /metrics (http_sd)")
+    async def prometheus() -> list[Targets]:
+        return streamer.targets()
 
     @app.get("/v1/services", tags=["health"], summary="Every service's heartbeat")
     async def services() -> ServicesShown:

@@ -1,6 +1,7 @@
 """Which services live, from their heartbeats."""
 
 from typing import Literal
+from urllib.parse import urlsplit
 
 from libs.common.events import ServiceBeat
 from services.streamer.shown import Shown
@@ -25,6 +26,13 @@ class ServicesShown(Shown):
     services: list[ServiceShown]
 
 
+class Targets(Shown):
+    """What Prometheus reads from one replica, as its discovery over HTTP takes it."""
+
+    targets: list[str]  # host and port
+    labels: dict[str, str]
+
+
 class Heartbeats:
     """The last beat of each replica."""
 
@@ -41,6 +49,17 @@ class Heartbeats:
         return [
             _shown(beat, now_s - at_s)
             for _, (beat, at_s) in sorted(self._beats.items(), key=lambda item: item[0])
+        ]
+
+    def targets(self, now_s: float) -> list[Targets]:
+        """Where Prometheus reads: every replica that is shown."""
+        self._forget(now_s)
+        return [
+            Targets(
+                targets=[urlsplit(beat.url).netloc],
+                labels={"service": service, "replica": replica},
+            )
+            for (service, replica), (beat, _) in sorted(self._beats.items())
         ]
 
     def _forget(self, now_s: float) -> None:

@@ -3,14 +3,16 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client.core import Metric
 
 from libs.common.errors import NotFound, StartupFailed, Unavailable
 from libs.common.events import CameraSeen, CarsMoved, ServiceBeat
+from libs.common.metrics import gauge
 from libs.common.service import Service
 from libs.common.tasks import end
 from libs.common.tracks import load_built_in, parse_npy
@@ -18,7 +20,7 @@ from services.streamer.api import add_routes
 from services.streamer.assets import plotly_script
 from services.streamer.catalogue import Catalogue, RunList
 from services.streamer.config import StreamerSettings
-from services.streamer.heartbeats import Heartbeats, ServiceShown, ServicesShown
+from services.streamer.heartbeats import Heartbeats, ServiceShown, ServicesShown, Targets
 from services.streamer.life import LIFE_EVENTS
 from services.streamer.run_watch import RunWatch
 from services.streamer.track_shape import TrackShape, shape_of
@@ -89,6 +91,11 @@ class Streamer(Service[StreamerSettings]):
         """How many look at how many runs."""
         return {"viewers": len(self.viewers), "watched_runs": len(self._watches)}
 
+    def measures(self) -> Iterable[Metric]:
+        """Who looks."""
+        yield gauge("slipstream_viewers", "Pages that are open.", len(self.viewers))
+        yield gauge("slipstream_watched_runs", "Runs that are followed.", len(self._watches))
+
     def _bind(self) -> socket.socket:
         listener = super()._bind()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -119,6 +126,10 @@ class Streamer(Service[StreamerSettings]):
     def services(self) -> ServicesShown:
         """The health of every replica."""
         return ServicesShown(services=self._heartbeats.shown(time.monotonic()))
+
+    def targets(self) -> list[Targets]:
+        """Where Prometheus reads the metrics of every replica."""
+        return self._heartbeats.targets(time.monotonic())
 
     async def watched(self, run_id: str) -> RunWatch:
         """

@@ -1,12 +1,15 @@
 """The submitter: archives of the best checkpoint when a run ends, and of others on demand."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client.core import Metric
 
 from libs.common.deepracer.run_spec import CheckpointChoice
 from libs.common.events import CheckpointRef, ModelPackaged, RunEnded
+from libs.common.metrics import counter
 from libs.common.service import Service
 from services.submitter.api import add_routes
 from services.submitter.config import SubmitterSettings
@@ -24,6 +27,10 @@ class Submitter(Service[SubmitterSettings]):
     """Packages models."""
 
     name = "submitter"
+
+    def __init__(self, settings: SubmitterSettings) -> None:
+        super().__init__(settings)
+        self._packaged = 0
 
     async def start(self) -> None:
         """Subscribe to ends of runs."""
@@ -51,6 +58,10 @@ class Submitter(Service[SubmitterSettings]):
         """Where the archives are put."""
         return {"folder": str(self.settings.models_dir)}
 
+    def measures(self) -> Iterable[Metric]:
+        """What was packaged."""
+        yield counter("slipstream_models_packaged", "Models packaged for cars.", self._packaged)
+
     async def on_run_ended(self, event: RunEnded) -> None:
         """Package the best checkpoint, where the run has one."""
         if event.best is not None:
@@ -71,6 +82,7 @@ class Submitter(Service[SubmitterSettings]):
         packaged = await self._packager.package(run_id, checkpoint)
         event = packaged.model_copy(update={"cause": cause})
         await self.bus.publish(event)
+        self._packaged += 1
         self.log.info(
             "model packaged", run_id=run_id, checkpoint=checkpoint.name, folder=event.target
         )

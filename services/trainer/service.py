@@ -1,12 +1,14 @@
 """The trainer: a queue of runs, a learner process for each that it has in hand."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client.core import Metric
 
 from libs.common.errors import Conflict, InvalidInput
 from libs.common.events import (
@@ -27,6 +29,7 @@ from services.trainer.config import COACH, LEARNER, TrainerSettings
 from services.trainer.evaluations import Evaluations
 from services.trainer.heartbeats import Heartbeats
 from services.trainer.imports import Imports
+from services.trainer.measures import run_measures
 from services.trainer.models import Models
 from services.trainer.requests import Requests
 from services.trainer.run_queue import RunQueue
@@ -182,6 +185,10 @@ class Trainer(Service[TrainerSettings]):
     def detail(self) -> dict[str, Any]:
         """The runs in hand."""
         return {"runs": self.claims.run_ids} if self.ready else {}
+
+    def measures(self) -> Iterable[Metric]:
+        """The queue, and how far the running runs are."""
+        return run_measures(self.table.all()) if self.ready else ()
 
     def _spares(self) -> Spares:
         settings = self.settings

@@ -3,8 +3,11 @@
 import asyncio
 import hashlib
 import re
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Any
+
+from prometheus_client.core import Metric
 
 from libs.common.errors import PlatformError
 from libs.common.events import (
@@ -16,6 +19,7 @@ from libs.common.events import (
     ObjectRef,
     ReplicationFailed,
 )
+from libs.common.metrics import counter, gauge
 from libs.common.objects import ObjectStore, split_uri
 from libs.common.service import Service
 from services.uploader.config import UploaderSettings
@@ -43,7 +47,7 @@ class Uploader(Service[UploaderSettings]):
         self._remote: ObjectStore | None = None
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._stack = AsyncExitStack()
-        self._replicated = 0
+        self._replicated = self._replicated_bytes = 0
         self._failing: set[str] = set()  # keys whose failure was told
 
     async def start(self) -> None:
@@ -85,6 +89,18 @@ class Uploader(Service[UploaderSettings]):
             "failing": len(self._failing),
         }
 
+    def measures(self) -> Iterable[Metric]:
+        """How the mirror stands."""
+        yield counter("slipstream_uploads", "Objects copied to the remote.", self._replicated)
+        yield counter(
+            "slipstream_upload_bytes", "Bytes copied to the remote.", self._replicated_bytes
+        )
+        yield gauge(
+            "slipstream_uploads_failing",
+            "Objects that could not be copied and are tried again.",
+            len(self._failing),
+        )
+
     async def on_artifacts(self, event: ArtifactEvent) -> None:
         """Copy the objects of one event, all that can be copied."""
         done = [
@@ -118,7 +134,9 @@ class Uploader(Service[UploaderSettings]):
 
     async def _tell(self, mirrored: Mirrored, run_id: str, cause: str | None) -> None:
         """Once for each content: a repeat has the same id."""
-        self._replicated += mirrored.copied
+        if mirrored.copied:
+            self._replicated += 1
+            self._replicated_bytes += mirrored.source.size_bytes
         name = f"{mirrored.remote_uri} {mirrored.source.sha256}"
         await self.bus.publish(
             ArtifactReplicated(

@@ -20,6 +20,7 @@ from libs.common.bus.framing import join, split
 from libs.common.bus.pull import Pull
 from libs.common.bus.records import Records
 from libs.common.bus.streams import stream_configs
+from libs.common.bus.tally import Tally
 from libs.common.errors import InvalidInput, PlatformError, StartupFailed, Unavailable
 from libs.common.events import (
     ANY,
@@ -37,6 +38,9 @@ PUBLISH_S = 2.0
 """How long one attempt to store a message may take; the next follows at once."""
 RETRY_FOR_S = 300.0
 """How long a publish is repeated while the server is away."""
+
+BATCH = "batch"
+"""Under which `Tally` counts what comes in batches of all types."""
 
 M = TypeVar("M", bound=Message)
 V = TypeVar("V", bound=Value)
@@ -60,6 +64,7 @@ class Bus:
         self._js = client.jetstream(timeout=PUBLISH_S)
         self.service, self.instance = service, instance
         self._subscriptions: list[Pull | Subscription] = []
+        self.tally = Tally()
 
     @classmethod
     async def connect(
@@ -73,6 +78,11 @@ class Bus:
             StartupFailed: the server refuses the credentials (a restart does not help).
         """
         client = Client()
+        bus = cls(client, service, instance)
+
+        async def count_reconnect() -> None:
+            bus.tally.reconnects += 1
+
         try:
             async with asyncio.timeout(CONNECT_S):
                 await client.connect(
@@ -83,8 +93,8 @@ class Bus:
                     ping_interval=5,
                     pending_size=16 * 1024**2,
                     error_cb=_ignore,  # what fails is raised where it was asked for
+                    reconnected_cb=count_reconnect,
                 )
-                bus = cls(client, service, instance)
                 await bus._ensure_streams(event_stream_max_bytes)
         except (TimeoutError, OSError, NatsError) as error:
             with suppress(Exception):
@@ -131,12 +141,14 @@ class Bus:
             raise TypeError(
                 f"{message.type_name} is published by {message.producer}, not {self.service}"
             )
-        subject = message.subject(message.run_id)
+        subject, sequence = message.subject(message.run_id), 0
         if isinstance(message, Telemetry):
             with suppress(OutboundBufferLimitError):
                 await self._client.publish(subject, message.encode())
-            return 0
-        return await self._store(subject, message.encode(), {"Nats-Msg-Id": message.id})
+        else:
+            sequence = await self._store(subject, message.encode(), {"Nats-Msg-Id": message.id})
+        self.tally.sent[message.type_name] += 1
+        return sequence
 
     async def _store(self, subject: str, data: bytes, headers: dict[str, str]) -> int:
         if len(data) > (limit := self._client.max_payload):
@@ -166,6 +178,7 @@ class Bus:
             )
         except (NatsError, TimeoutError) as error:
             raise Unavailable(f"{message.type_name}: no answer ({error!r})") from error
+        self.tally.sent[message.type_name] += 1
         return split(reply_class, answer.data)
 
     async def serve(
@@ -187,7 +200,8 @@ class Bus:
 
         async def answer(raw: Msg) -> None:
             try:
-                reply = await handler(*split(request_class, raw.data))
+                with self.tally.handling(request_class.type_name):
+                    reply = await handler(*split(request_class, raw.data))
             except InvalidInput as error:
                 await self._reject(raw.subject, raw.data, str(error))
                 return
@@ -210,7 +224,7 @@ class Bus:
         """
 
         async def receive(raw: Msg) -> None:
-            with suppress(InvalidInput):
+            with suppress(InvalidInput), self.tally.handling(message_class.type_name):
                 await handler(decode_as(message_class, raw.data))
 
         subscription = await self._client.subscribe(
@@ -287,7 +301,8 @@ class Bus:
                 await asyncio.sleep(0)  # a batch of long episodes is no reason to hold the loop
             try:
                 if received:
-                    await handler(received)
+                    with self.tally.handling(BATCH):
+                        await handler(received)
             except Exception:
                 for raw in raws:
                     await raw.nak()  # at once: what follows must not overtake them
@@ -377,7 +392,8 @@ class Bus:
     ) -> None:
         ticking = asyncio.create_task(_keep_in_progress(raw, ack_wait_s / 3))
         try:
-            await handler(decode_as(message_class, raw.data))
+            with self.tally.handling(message_class.type_name):
+                await handler(decode_as(message_class, raw.data))
         except Exception as error:
             hopeless = isinstance(error, PlatformError) and not isinstance(error, Unavailable)
             if hopeless or 0 < limit <= raw.metadata.num_delivered:
@@ -398,6 +414,7 @@ class Bus:
             return None
 
     async def _reject(self, subject: str, data: bytes, reason: str) -> None:
+        self.tally.rejected += 1
         headers = {"Dr-Reason": reason[:512].replace("\n", " ")}
         await self._store(f"dr.dead.{subject}", data, headers)
         await self.publish(
