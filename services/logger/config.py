@@ -13,7 +13,7 @@ class LoggerSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="DR_LOGGER_", frozen=True)
 
-    batch: int = Field(64, ge=1, le=1024)  # events that share one sync of the disk
+    batch: int = Field(512, ge=1, le=1024)  # events that share one sync of the disk
     # How long the bus waits for a batch that a killed logger had in hand before it comes again.
     ack_wait_s: float = Field(5.0, gt=0)
     open_journals: int = Field(32, ge=1)  # files held open at once

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client.core import Metric
 
-from libs.common.bus import Received
+from libs.common.bus import Kept
 from libs.common.errors import NotFound
 from libs.common.journal import Entry, Journals, Line, journal_path
 from libs.common.metrics import counter, gauge
@@ -80,9 +80,9 @@ class Logger(Service[LoggerSettings]):
             bool(self._disk_problem),
         )
 
-    async def on_events(self, received: list[Received]) -> None:
+    async def on_events(self, received: list[Kept]) -> None:
         """Write a batch; what the disk refuses is raised, so that the batch comes again."""
-        lines = [Line(one.message.run_id, one.message.id, one.data) for one in received]
+        lines = [Line(one.envelope.run_id, one.envelope.id, one.data) for one in received]
         try:
             self._written += await asyncio.to_thread(self._journals.append, lines)
         except OSError as error:
@@ -91,9 +91,7 @@ class Logger(Service[LoggerSettings]):
         self._disk_problem = ""
         self._bytes += sum(len(line.data) for line in lines)
         self._archive.wake(
-            dict.fromkeys(
-                one.message.run_id for one in received if one.message.type_name in MADE_OF
-            )
+            dict.fromkeys(one.envelope.run_id for one in received if one.envelope.type in MADE_OF)
         )
         async with self._grown:
             self._grown.notify_all()

@@ -12,6 +12,7 @@ ROWS = (
     "policy_runtimes",
     "bus_overhead",
     "engine_speed",
+    "journal_speed",
 )
 
 if __name__ == "__main__":

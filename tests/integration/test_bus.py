@@ -16,6 +16,7 @@ from libs.common.events import (
     RunWatched,
     StopRun,
     TrackRef,
+    decode_as,
 )
 from tests.conftest import Connect
 from tests.servers import NatsServer, free_port
@@ -129,7 +130,8 @@ async def test_batches_hold_every_event_in_the_order_of_the_stream(connect: Conn
     episodes: list[int] = []
     while len(episodes) < 30:
         batch = await batches.next()
-        episodes += [item.message.episodes for item in batch]  # type: ignore[attr-defined]
+        assert {item.envelope.type for item in batch} == {RunEnded.type_name}
+        episodes += [decode_as(RunEnded, item.data).episodes for item in batch]
     assert episodes == list(range(30))
 
 

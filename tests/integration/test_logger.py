@@ -45,6 +45,7 @@ def logger(
         tmp_path,
         bucket=objects.bucket,
         DR_LOGGER_ACK_WAIT_S="1",
+        DR_LOGGER_BATCH="32",  # many batches, so that a kill finds some done and some not
     )
 
 

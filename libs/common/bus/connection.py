@@ -24,6 +24,7 @@ from libs.common.bus.tally import Tally
 from libs.common.errors import InvalidInput, PlatformError, StartupFailed, Unavailable
 from libs.common.events import (
     ANY,
+    Envelope,
     Event,
     Message,
     MessageRejected,
@@ -31,6 +32,7 @@ from libs.common.events import (
     Value,
     decode,
     decode_as,
+    read_envelope,
 )
 
 CONNECT_S = 5.0
@@ -41,6 +43,9 @@ RETRY_FOR_S = 300.0
 
 BATCH = "batch"
 """Under which `Tally` counts what comes in batches of all types."""
+
+READ_AT_ONCE = 16
+"""Messages of a batch that are read before others have their turn."""
 
 M = TypeVar("M", bound=Message)
 V = TypeVar("V", bound=Value)
@@ -54,6 +59,14 @@ class Received:
     message: Message
     data: bytes
     sequence: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A message for those who keep it as it is, unread but for its envelope."""
+
+    envelope: Envelope
+    data: bytes
 
 
 class Bus:
@@ -281,10 +294,10 @@ class Bus:
 
     async def subscribe_batches(
         self,
-        handler: Callable[[list[Received]], Coroutine[Any, Any, None]],
+        handler: Callable[[list[Kept]], Coroutine[Any, Any, None]],
         *,
         durable: str,
-        batch: int = 256,
+        batch: int = 512,
         ack_wait_s: float = 30.0,
     ) -> None:
         """
@@ -295,10 +308,11 @@ class Bus:
 
         async def handle(raws: list[Msg]) -> None:
             received = []
-            for raw in raws:
+            for number, raw in enumerate(raws):
                 if (item := await self._read(raw)) is not None:
                     received.append(item)
-                await asyncio.sleep(0)  # a batch of long episodes is no reason to hold the loop
+                if number % READ_AT_ONCE == 0:  # a batch of long episodes must not hold the loop
+                    await asyncio.sleep(0)
             try:
                 if received:
                     with self.tally.handling(BATCH):
@@ -313,6 +327,7 @@ class Bus:
         config = ConsumerConfig(
             durable_name=durable,
             filter_subject="dr.evt.>",
+            # Not ALL: after a crash new messages come first, and would acknowledge the lost ones.
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=ack_wait_s,
             max_ack_pending=4 * batch,
@@ -406,9 +421,9 @@ class Bus:
         finally:
             ticking.cancel()
 
-    async def _read(self, raw: Msg) -> Received | None:
+    async def _read(self, raw: Msg) -> Kept | None:
         try:
-            return Received(decode(raw.data), raw.data, raw.metadata.sequence.stream)
+            return Kept(read_envelope(raw.data), raw.data)
         except InvalidInput as error:
             await self._reject(raw.subject, raw.data, str(error))
             return None

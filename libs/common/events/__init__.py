@@ -13,12 +13,14 @@ from libs.common.events.base import (
     REGISTRY,
     RUN_ID_PATTERN,
     Command,
+    Envelope,
     Event,
     Message,
     Telemetry,
     Value,
     decode,
     decode_as,
+    read_envelope,
 )
 from libs.common.events.learning import (
     BestCheckpointChosen,
@@ -84,6 +86,7 @@ __all__ = [
     "CheckpointSaved",
     "CollectRollout",
     "Command",
+    "Envelope",
     "EpisodeEnded",
     "EpisodeStatus",
     "EpochLosses",
@@ -124,4 +127,5 @@ __all__ = [
     "Value",
     "decode",
     "decode_as",
+    "read_envelope",
 ]

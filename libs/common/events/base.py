@@ -141,6 +141,32 @@ def decode(data: bytes) -> Message:
     return decode_as(message_class, data)
 
 
+class Envelope(Value):
+    """What every message has: who keeps messages need not know the rest of them."""
+
+    type: str
+    id: str = Field(min_length=1)
+    run_id: str = Field(default=PLATFORM, pattern=RUN_ID_PATTERN)
+
+
+def read_envelope(data: bytes) -> Envelope:
+    """
+    The envelope of any registered message; the rest only has to be JSON.
+
+    Raises:
+        InvalidInput: it is not; the value is quoted.
+    """
+    try:
+        envelope = Envelope.model_validate_json(data)
+    except ValidationError as error:
+        raise InvalidInput(f"no message: {data[:80]!r}: {error.errors()[0]['msg']}") from error
+    if envelope.type not in REGISTRY:
+        raise InvalidInput(
+            f"unknown message type {envelope.type!r}: {len(REGISTRY)} types are known"
+        )
+    return envelope
+
+
 def decode_as(message_class: type[M], data: bytes) -> M:
     """As `decode`, for a class that is already known."""
     try:
