@@ -73,7 +73,7 @@ LATE = "late"
 
 TRAIT_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     # A small network takes far larger steps: a quarter of the steps to reliable laps.
-    ("sprint", "FAST"): {"lr": 2e-3, "batch_size": 128},
+    ("sprint", "FAST"): {"lr": 2e-3},
     # What an action leads to shows later, and one picture does not tell how the wheels stand: look
     # further ahead, average over more, and settle.
     ("sprint", LATE): {
