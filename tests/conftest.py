@@ -85,9 +85,6 @@ async def connect(nats_server: NatsServer) -> AsyncIterator[Connect]:
 async def objects(s3_server: S3Server) -> AsyncIterator[ObjectStore]:
     """A store with an empty bucket."""
     bucket = f"test-{uuid4().hex[:12]}"
-    store = ObjectStore(
-        s3_server.endpoint, s3_server.access_key, s3_server.secret_key, "us-east-1", bucket
-    )
-    async with store:
+    async with ObjectStore(s3_server.address(bucket)) as store:
         await store.ensure_bucket()
         yield store

@@ -22,6 +22,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.common.errors import Unavailable
+from libs.common.s3 import StoreAddress
 
 BIN = Path(sys.executable).parent
 S3_PORTS = 5  # s3, master, volume, filer, admin; each takes port + 10000 for gRPC too
@@ -196,6 +197,11 @@ class S3Server:
         credentials = {"accessKey": self.access_key, "secretKey": self.secret_key}
         identity = {"name": "test", "credentials": [credentials], "actions": ["Admin"]}
         self._runner.write("s3.json", json.dumps({"identities": [identity]}))
+
+    def address(self, bucket: str) -> StoreAddress:
+        """A bucket of it."""
+        keys = self.access_key, self.secret_key
+        return StoreAddress(self.endpoint, *keys, "us-east-1", bucket)
 
     def start(self) -> None:
         """Return when it answers."""

@@ -57,6 +57,10 @@ class ServiceProcess:
         if error is not None:
             sys.stderr.write(self.log.read_text())
 
+    def set(self, **variables: str) -> None:
+        """Change what it is told at its next start."""
+        self._environment |= variables
+
     def start(self) -> None:
         """Start it and wait until it is ready."""
         self.launch()

@@ -8,7 +8,7 @@ import stamina
 import typer
 
 from libs.cli.output import exit_code, show_error
-from libs.cli.verbs import catalogue, machine, runs, stack, tracks
+from libs.cli.verbs import catalogue, machine, mirror, runs, stack, tracks
 from libs.common.errors import PlatformError
 
 app = typer.Typer(
@@ -29,12 +29,14 @@ PANELS: dict[str, list[Callable[..., None]]] = {
     ],
     "Runs": [runs.train, runs.runs, runs.show, runs.logs, runs.stop, runs.evaluate],
     "Models and tracks": [catalogue.models],
+    "The mirror of the artifacts": [mirror.uploads],
 }
 app.command("import", rich_help_panel="Models and tracks")(catalogue.import_model)
 for panel, verbs in PANELS.items():
     for verb in verbs:
         app.command(rich_help_panel=panel)(verb)
 app.add_typer(tracks.app, name="tracks", rich_help_panel="Models and tracks")
+app.add_typer(mirror.app, name="cache", rich_help_panel="The mirror of the artifacts")
 # What services add: the command line knows no service.
 for added in entry_points(group="slipstream.verbs"):
     verb, panel = added.load(), "Without the stack"

@@ -37,9 +37,10 @@ class StackSettings(BaseSettings):
     s3_region: str = "us-east-1"
     s3_bucket: str = "slipstream"
 
-    # Where the REST API and the logger are, when they are not on this machine.
+    # Where the REST API, the logger and the uploader are, when they are not on this machine.
     api_url: str = ""
     logger_url: str = ""
+    uploader_url: str = ""
 
     supervisor_port: int | None = Field(None, ge=1, le=65_535)
     trainer_port: int | None = Field(None, ge=1, le=65_535)

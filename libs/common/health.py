@@ -13,12 +13,15 @@ from libs.common.errors import InvalidInput, PlatformError
 PROBLEM_JSON = "application/problem+json"
 
 
-def add_health(app: FastAPI, problems: Callable[[], list[str]]) -> None:
+def add_health(
+    app: FastAPI, missing: Callable[[], list[str]], problems: Callable[[], list[str]]
+) -> None:
     """
     Add the two probes.
 
-    `/healthz` answers while the event loop turns; `/readyz` answers 503 with what is missing until
-    `problems` returns an empty list.
+    `/healthz` answers while the event loop turns; `/readyz` answers 503 with what is wrong until
+    both return an empty list. It has `started` where nothing is `missing`: what else is a problem
+    lies outside, and whoever starts the stack need not wait for it.
     """
 
     @app.get("/healthz", tags=["health"], summary="The event loop answers")
@@ -27,9 +30,10 @@ def add_health(app: FastAPI, problems: Callable[[], list[str]]) -> None:
 
     @app.get("/readyz", tags=["health"], summary="Bus connected, subscriptions bound")
     async def readyz(response: Response) -> dict[str, Any]:
-        missing = problems()
-        response.status_code = 503 if missing else 200
-        return {"ready": not missing, "missing": missing}
+        not_there = missing()
+        wrong = not_there + problems()
+        response.status_code = 503 if wrong else 200
+        return {"ready": not wrong, "started": not not_there, "missing": wrong}
 
 
 def problem(status: int, title: str, detail: str, errors: list[str] | None = None) -> JSONResponse:

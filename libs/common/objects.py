@@ -2,33 +2,34 @@
 Objects in an S3 store: checkpoints, models, logs, tracks.
 
 Everything that is put is described by an `ObjectRef` (uri, SHA-256, size), and everything that is
-fetched by one is compared with it. Failures that pass by themselves (the store restarts, the
-connection drops) are retried with back-off; the rest become `PlatformError`s.
+fetched by one is compared with it.
+
+An object may be evicted: then a stub lies in its place, empty but for what it was, and its bytes
+are in the remote store alone. Whoever reads it has them brought back first (`recall`).
 """
 
 import asyncio
-import base64
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
-import stamina
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError, ClientError
-
 from libs.common.config import ServiceSettings
-from libs.common.errors import InvalidInput, NotFound, Unavailable
+from libs.common.errors import Conflict, InvalidInput, NotFound, Unavailable
 from libs.common.events.values import ObjectRef
+from libs.common.multipart import PART_BYTES, MultipartUpload, content_md5
+from libs.common.s3 import RETRY_FOR_S, S3Connection, StoreAddress
 
-RETRY_FOR_S = 60.0
-"""How long a call keeps trying while the store is away; a killed store is back within seconds."""
+CHUNK_BYTES = 256 * 1024
 
-PART_BYTES = 8 * 1024**2
-"""Larger objects are sent and fetched in parts of this size (S3 takes at least 5 MiB)."""
+_DIGEST = "sha256"
+_EVICTED = "evicted-bytes"
+
+Recall = Callable[[str], Awaitable[None]]
+"""Brings the bytes of an evicted object back to their key, or raises why it can't."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,16 @@ class Listed:
     key: str
     size_bytes: int
     etag: str
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies under a key."""
+
+    reference: ObjectRef
+    etag: str
+    evicted: bool  # the reference tells of what was there before
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -48,63 +59,42 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _passes_by_itself(error: Exception) -> bool:
-    if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return bool(status >= 500 or status == 429)
-    return isinstance(error, BotoCoreError | OSError | asyncio.TimeoutError)
-
-
 class ObjectStore:
     """A client of one bucket. Use as an async context manager."""
 
     def __init__(
         self,
-        endpoint: str,
-        access_key: str,
-        secret_key: str,
-        region: str,
-        bucket: str,
+        address: StoreAddress,
         retry_for_s: float = RETRY_FOR_S,
+        recall: Recall | None = None,
     ) -> None:
-        self.bucket, self._retry_for_s = bucket, retry_for_s
-        self._client_args: dict[str, Any] = {
-            "endpoint_url": endpoint or None,
-            "aws_access_key_id": access_key or None,
-            "aws_secret_access_key": secret_key or None,
-            "region_name": region,
-            "config": AioConfig(
-                # Bodies are not hashed for the signature: that would block the event loop for
-                # each model, and what is fetched is compared with its reference anyway.
-                s3={"addressing_style": "path", "payload_signing_enabled": False},
-                connect_timeout=3,
-                read_timeout=30,
-                retries={"max_attempts": 1},  # stamina retries, once and not at two levels
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        }
-        self._stack = AsyncExitStack()
-        self._client: Any = None
+        self.address, self.bucket = address, address.bucket
+        self.connection = S3Connection(address, retry_for_s)
+        self._recall = recall
 
     @classmethod
-    def of(cls, settings: ServiceSettings) -> Self:
+    def of(cls, settings: ServiceSettings, recall: Recall | None = None) -> Self:
         """The store that the environment names."""
-        return cls(
+        address = StoreAddress(
             settings.s3_endpoint,
             settings.s3_access_key,
             settings.s3_secret_key,
             settings.s3_region,
             settings.s3_bucket,
         )
+        return cls(address, recall=recall)
 
     async def __aenter__(self) -> Self:
-        client = get_session().create_client("s3", **self._client_args)
-        self._client = await self._stack.enter_async_context(client)
+        await self.connection.__aenter__()
         return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self._stack.aclose()
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.connection.__aexit__(kind, error, trace)
 
     def uri(self, key: str) -> str:
         """The address of a key in this bucket."""
@@ -112,22 +102,21 @@ class ObjectStore:
 
     async def ensure_bucket(self) -> None:
         """Create the bucket where it does not exist yet."""
-        with suppress(NotFound):
-            await self._call("head_bucket", Bucket=self.bucket)
-            return
         try:
-            await self._call("create_bucket", Bucket=self.bucket)
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
-            if code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-                raise Unavailable(f"bucket {self.bucket!r} can't be made: {error}") from error
+            await self.connection.call("head_bucket", Bucket=self.bucket)
+        except NotFound:
+            try:
+                await self.connection.call("create_bucket", Bucket=self.bucket)
+            except Conflict as error:
+                if "AlreadyOwnedByYou" not in str(error) and "AlreadyExists" not in str(error):
+                    raise Unavailable(f"bucket {self.bucket!r} can't be made: {error}") from error
+
+    # -- putting -----------------------------------------------------------------------------
 
     async def put(self, key: str, data: bytes) -> ObjectRef:
         """Store bytes under a key; an object that is there is replaced."""
         digest = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
-        await self._call(
-            "put_object", Bucket=self.bucket, Key=key, Body=data, Metadata={"sha256": digest}
-        )
+        await self._put(key, data, {_DIGEST: digest})
         return ObjectRef(uri=self.uri(key), sha256=digest, size_bytes=len(data))
 
     async def put_file(self, key: str, path: Path, size_bytes: int | None = None) -> ObjectRef:
@@ -145,48 +134,53 @@ class ObjectStore:
             InvalidInput: the stream is not what was announced; what lay under the key remains.
         """
         if size_bytes > PART_BYTES:
-            await self._put_multipart(key, parts, sha256)
-        else:
-            data = b"".join([part async for part in parts])
-            digest = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
-            _compare(key, digest, sha256)
-            await self._call(
-                "put_object",
-                Bucket=self.bucket,
-                Key=key,
-                Body=data,
-                ContentMD5=_md5(data),
-                Metadata={"sha256": sha256},
-            )
-        return ObjectRef(uri=self.uri(key), sha256=sha256, size_bytes=size_bytes)
+            upload = MultipartUpload(self.connection, self.bucket, key)
+            await upload.begin({_DIGEST: sha256})
+            try:
+                await upload.send(parts, sha256)
+            except BaseException:
+                await upload.abort()
+                raise
+            return ObjectRef(uri=self.uri(key), sha256=sha256, size_bytes=size_bytes)
+        return await self.put_small(key, b"".join([part async for part in parts]), sha256)
 
-    async def _put_multipart(self, key: str, parts: AsyncIterator[bytes], sha256: str) -> None:
-        target: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
-        begun = await self._call("create_multipart_upload", **target, Metadata={"sha256": sha256})
-        target["UploadId"] = begun["UploadId"]
-        digest = hashlib.sha256()
-        sent: list[dict[str, Any]] = []
-        try:
-            async for part in parts:
-                await asyncio.to_thread(digest.update, part)
-                number, md5 = len(sent) + 1, await asyncio.to_thread(_md5, part)
-                answer = await self._call(
-                    "upload_part", **target, PartNumber=number, Body=part, ContentMD5=md5
-                )
-                sent.append({"PartNumber": number, "ETag": answer["ETag"]})
-            _compare(key, digest.hexdigest(), sha256)
-            await self._call("complete_multipart_upload", **target, MultipartUpload={"Parts": sent})
-        except BaseException:
-            with suppress(Exception):
-                await self._call("abort_multipart_upload", **target)
-            raise
+    async def put_small(self, key: str, data: bytes, sha256: str) -> ObjectRef:
+        """
+        Store bytes that must have this digest; the store compares them with their MD5.
+
+        Raises:
+            InvalidInput: they have another one.
+        """
+        digest = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+        if digest != sha256:
+            raise InvalidInput(f"{key} has SHA-256 {digest}, but {sha256} was announced")
+        await self._put(key, data, {_DIGEST: sha256}, ContentMD5=content_md5(data))
+        return ObjectRef(uri=self.uri(key), sha256=sha256, size_bytes=len(data))
+
+    async def evict(self, reference: ObjectRef) -> None:
+        """Put a stub in an object's place; its bytes must be somewhere else."""
+        metadata = {_DIGEST: reference.sha256, _EVICTED: str(reference.size_bytes)}
+        await self._put(split_uri(reference.uri)[1], b"", metadata)
+
+    async def _put(self, key: str, data: bytes, metadata: dict[str, str], **arguments: Any) -> None:
+        await self.connection.call(
+            "put_object",
+            Bucket=self.bucket,
+            Key=key,
+            Body=data,
+            Metadata=metadata,
+            **arguments,
+            **self.address.encryption_arguments,
+        )
+
+    # -- fetching ----------------------------------------------------------------------------
 
     async def parts(self, key: str, size_bytes: int) -> AsyncIterator[bytes]:
         """The bytes of an object of this size, `PART_BYTES` at a time. Raises `NotFound`."""
         for start in range(0, size_bytes, PART_BYTES):
             last = min(start + PART_BYTES, size_bytes) - 1
             place = {"Bucket": self.bucket, "Key": key, "Range": f"bytes={start}-{last}"}
-            yield await self._call("get_object", "Body", **place)
+            yield (await self.connection.call("get_object", **place))["Body"]
 
     async def get(self, reference: ObjectRef) -> bytes:
         """
@@ -207,80 +201,79 @@ class ObjectStore:
 
     async def get_key(self, key: str, bucket: str | None = None) -> bytes:
         """Fetch whatever lies under a key. Raises `NotFound`."""
-        data: bytes = await self._call("get_object", "Body", Bucket=bucket or self.bucket, Key=key)
+        place = {"Bucket": bucket or self.bucket, "Key": key}
+        answer = await self.connection.call("get_object", **place)
+        if _is_stub(answer):
+            await self._bring_back(key)
+            answer = await self.connection.call("get_object", **place)
+        data: bytes = answer["Body"]
         return data
 
-    async def chunks(self, key: str, size_bytes: int = 256 * 1024) -> AsyncIterator[bytes]:
+    async def chunks(self, key: str, size_bytes: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
         """What lies under a key, piece by piece. Raises `NotFound`."""
-        answer = await self._call("get_object", Bucket=self.bucket, Key=key)
+        answer = await self.connection.opened(Bucket=self.bucket, Key=key)
+        if _is_stub(answer):
+            answer["Body"].close()
+            await self._bring_back(key)
+            answer = await self.connection.opened(Bucket=self.bucket, Key=key)
         async with answer["Body"] as stream:
             while chunk := await stream.read(size_bytes):
                 yield chunk
 
+    async def _bring_back(self, key: str) -> None:
+        if self._recall is None:
+            raise Unavailable(f"{self.uri(key)} was evicted, its bytes are in the remote store")
+        await self._recall(key)
+
+    # -- looking -----------------------------------------------------------------------------
+
     async def head(self, key: str) -> ObjectRef | None:
-        """What lies under a key, or None."""
+        """What lies under a key, or was evicted from there; None where there is nothing."""
+        found = await self.look(key)
+        return None if found is None else found.reference
+
+    async def look(self, key: str) -> Found | None:
+        """As `head`, with whether it was evicted."""
         try:
-            found = await self._call("head_object", Bucket=self.bucket, Key=key)
+            answer = await self.connection.call("head_object", Bucket=self.bucket, Key=key)
         except NotFound:
             return None
-        return ObjectRef(
+        metadata: dict[str, str] = answer.get("Metadata", {})
+        reference = ObjectRef(
             uri=self.uri(key),
-            sha256=found.get("Metadata", {}).get("sha256", ""),
-            size_bytes=found["ContentLength"],
+            sha256=metadata.get(_DIGEST, ""),
+            size_bytes=int(metadata.get(_EVICTED, answer["ContentLength"])),
         )
+        return Found(reference, answer.get("ETag", ""), _is_stub(answer))
 
     async def keys(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
-        """Each key below a prefix with its size in bytes."""
+        """Each key below a prefix with its size in bytes, before it was evicted if it was."""
         async for item in self.listing(prefix):
-            yield item.key, item.size_bytes
+            size_bytes = item.size_bytes
+            if size_bytes == 0 and (found := await self.head(item.key)) is not None:
+                size_bytes = found.size_bytes
+            yield item.key, size_bytes
 
     async def listing(self, prefix: str) -> AsyncIterator[Listed]:
-        """Every object below a prefix."""
+        """Every object below a prefix as the store has it: an evicted one is empty."""
         token: dict[str, str] = {}
         while True:
-            page = await self._call("list_objects_v2", Bucket=self.bucket, Prefix=prefix, **token)
+            page = await self.connection.call(
+                "list_objects_v2", Bucket=self.bucket, Prefix=prefix, **token
+            )
             for item in page.get("Contents", []):
-                yield Listed(item["Key"], item["Size"], item.get("ETag", ""))
+                yield Listed(item["Key"], item["Size"], item.get("ETag", ""), item["LastModified"])
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
     async def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
-        await self._call("delete_object", Bucket=self.bucket, Key=key)
-
-    async def _call(self, operation: str, body: str = "", **arguments: Any) -> Any:
-        """One S3 call, retried while the store is away; `body` names a stream to read whole."""
-        try:
-            async for attempt in stamina.retry_context(
-                on=_passes_by_itself, attempts=None, timeout=self._retry_for_s, wait_max=2.0
-            ):
-                with attempt:
-                    answer = await getattr(self._client, operation)(**arguments)
-                    if not body:
-                        return answer
-                    async with answer[body] as stream:
-                        return await stream.read()
-        except ClientError as error:
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            if status == 404:
-                raise NotFound(f"no object {arguments.get('Key', '')!r}") from error
-            if status in (401, 403):
-                raise Unavailable(f"the store refuses the credentials: {error}") from error
-            if status == 409:
-                raise
-            raise Unavailable(f"the store refuses {operation}: {error}") from error
-        except (TimeoutError, BotoCoreError, OSError) as error:
-            raise Unavailable(f"the object store does not answer: {error}") from error
+        await self.connection.call("delete_object", Bucket=self.bucket, Key=key)
 
 
-def _compare(key: str, digest: str, announced: str) -> None:
-    if digest != announced:
-        raise InvalidInput(f"{key} has SHA-256 {digest}, but {announced} was announced")
-
-
-def _md5(data: bytes) -> str:
-    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+def _is_stub(answer: dict[str, Any]) -> bool:
+    return _EVICTED in answer.get("Metadata", {})
 
 
 def _file_parts(path: Path, size_bytes: int) -> Iterator[bytes]:

@@ -25,8 +25,8 @@ from prometheus_client.core import Metric
 from libs.common import log
 from libs.common.bus import Bus
 from libs.common.config import ServiceSettings, load
-from libs.common.errors import PlatformError, StartupFailed
-from libs.common.events import ServiceBeat
+from libs.common.errors import PlatformError, StartupFailed, Unavailable
+from libs.common.events import PLATFORM, ObjectBrought, ObjectWanted, ServiceBeat
 from libs.common.health import add_health, add_problem_details
 from libs.common.metrics import add_metrics
 from libs.common.objects import ObjectStore
@@ -35,6 +35,8 @@ from libs.common.tasks import end
 EXIT_CRASH = 1
 EXIT_STARTUP = 3
 BEAT_S = 1.0
+BRING_BACK_S = 300.0
+"""An object of a gigabyte comes back over a slow line in this time."""
 SLOW_CALLBACK_S = 0.05
 """The event loop of a service runs nothing longer than this."""
 
@@ -82,7 +84,7 @@ class Service(Generic[Settings]):
         return ()
 
     def problems(self) -> list[str]:
-        """What else keeps this service from being ready, as a disk that fails; a sentence each."""
+        """What is wrong outside of this service, as a disk that fails; a sentence each."""
         return []
 
     # -- the life cycle --------------------------------------------------------------------
@@ -97,7 +99,7 @@ class Service(Generic[Settings]):
         self.bus = await Bus.connect(
             settings.nats_url, self.name, self.instance, settings.event_stream_max_bytes
         )
-        async with ObjectStore.of(settings) as self.objects:
+        async with ObjectStore.of(settings, self._bring_back) as self.objects:
             await self.objects.ensure_bucket()
             self.lines.attach()
             await self._serve(listener)
@@ -142,7 +144,7 @@ class Service(Generic[Settings]):
         """The HTTP server: health, metrics, problem details and the service's own routes."""
         app = FastAPI(title=f"Slipstream {self.name}", version="1")
         add_problem_details(app)
-        add_health(app, self._missing)
+        add_health(app, self._missing, self.problems)
         add_metrics(app, self, self.bus.tally)
         self.routes(app)
         return app
@@ -161,7 +163,19 @@ class Service(Generic[Settings]):
         missing = [] if self.ready else ["subscriptions are not bound"]
         if not self.bus.connected:
             missing.append("the bus is not connected")
-        return missing + self.problems()
+        return missing
+
+    async def _bring_back(self, key: str) -> None:
+        """Have the uploader bring an evicted object's bytes back."""
+        wanted = ObjectWanted(run_id=PLATFORM, key=key)
+        try:
+            answer, _ = await self.bus.request(wanted, ObjectBrought, timeout_s=BRING_BACK_S)
+        except Unavailable as error:
+            raise Unavailable(
+                f"{key} was evicted and no uploader brings it back: {error}"
+            ) from error
+        if answer.problem:
+            raise Unavailable(f"{key} was evicted and can't be brought back: {answer.problem}")
 
     def _bind(self) -> socket.socket:
         listener = socket.socket()
@@ -188,7 +202,7 @@ class Service(Generic[Settings]):
                 ServiceBeat(
                     service=self.name,
                     instance=self.instance,
-                    ready=not self._missing(),
+                    ready=not self._missing() and not self.problems(),
                     url=self.url,
                     started_at_s=self.started_at_s,
                     detail=self.detail(),

@@ -262,10 +262,13 @@ def _in_halves(outputs: Callable[[Any], Any], inputs: Mapping[str, Any]) -> Any:
     An operation has one thread (see `configure_threads`), so that a single network would leave the
     other processors idle.
     """
-    middle = tf.shape(next(iter(inputs.values())))[0] // 2
-    first = {sensor: seen[:middle] for sensor, seen in inputs.items()}
+    count = tf.shape(next(iter(inputs.values())))[0]
+    middle = count // 2
+    # Of an odd number both have the one in the middle: no half may be empty, as that of a single
+    # car would be. oneDNN's convolutions of nothing have a wrong shape on some processors.
+    first = {sensor: seen[: count - middle] for sensor, seen in inputs.items()}
     second = {sensor: seen[middle:] for sensor, seen in inputs.items()}
-    return tf.concat([outputs(first), outputs(second)], 0)
+    return tf.concat([outputs(first)[:middle], outputs(second)], 0)
 
 
 def _flat(observations: Observations) -> Observations:

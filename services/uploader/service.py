@@ -2,34 +2,47 @@
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Any
 
+from aiolimiter import AsyncLimiter
+from fastapi import FastAPI
 from prometheus_client.core import Metric
 
-from libs.common.errors import PlatformError
+from libs.common.errors import Conflict, InvalidInput, PlatformError
 from libs.common.events import (
     PLATFORM,
     REGISTRY,
-    RUN_ID_PATTERN,
     ArtifactEvent,
     ArtifactReplicated,
+    BestCheckpointChosen,
+    CheckpointSaved,
+    ObjectBrought,
     ObjectRef,
+    ObjectWanted,
     ReplicationFailed,
+    RunDeleted,
+    RunEnded,
+    RunStarted,
 )
 from libs.common.metrics import counter, gauge
+from libs.common.multipart import Throttle
 from libs.common.objects import ObjectStore, split_uri
 from libs.common.service import Service
+from services.uploader.api import add_routes
+from services.uploader.cache import MIRRORED, Cache
 from services.uploader.config import UploaderSettings
+from services.uploader.ledger import Ledger, run_of
 from services.uploader.mirror import Mirror, Mirrored
-
-MIRRORED = ("runs/", "tracks/")
-"""What is compared as a whole, beside what events announce."""
 
 ACK_WAIT_S = 6.0
 """After this an event that a killed uploader had in hand comes again."""
+
+OUTAGE_PROBE_S = 5.0
+"""How often a remote that was away is asked whether it is back."""
+
+NO_REMOTE = "no remote is configured: DR_UPLOADER_REMOTE_BUCKET names its bucket"
 
 
 class ReplicationPending(Exception):
@@ -44,50 +57,118 @@ class Uploader(Service[UploaderSettings]):
     def __init__(self, settings: UploaderSettings) -> None:
         super().__init__(settings)
         self._mirror: Mirror | None = None
+        self._cache: Cache | None = None
         self._remote: ObjectStore | None = None
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._stack = AsyncExitStack()
-        self._replicated = self._replicated_bytes = 0
-        self._failing: set[str] = set()  # keys whose failure was told
+        self._replicated = self._replicated_bytes = self._failing = 0
+        self._outage = ""
 
     async def start(self) -> None:
         """Subscribe to every event class that announces artifacts."""
         settings = self.settings
+        self.ledger = await asyncio.to_thread(Ledger, settings.state_dir / "uploader.sqlite")
+        self._stack.callback(self.ledger.close)
         if not settings.remote_bucket:
             self.log.info("idle: no remote is configured", variable="DR_UPLOADER_REMOTE_BUCKET")
+            await self.bus.serve(ObjectWanted, self.on_wanted, PLATFORM)
             return
-        self._remote = await self._stack.enter_async_context(_remote_store(settings))
-        self._mirror = Mirror(self.objects, self._remote, settings.remote_prefix)
+        self._remote = await self._stack.enter_async_context(
+            ObjectStore(settings.remote, settings.remote_patience_s)
+        )
+        throttle = Throttle(settings.parts_at_once, _admission(settings.bandwidth_bytes_per_s))
+        self._mirror = Mirror(
+            self.objects, self._remote, self.ledger, settings.remote_prefix, throttle
+        )
+        self._cache = Cache(self.objects, self._mirror, self.ledger, settings.cache_max_bytes)
+        await self.bus.serve(ObjectWanted, self.on_wanted, PLATFORM)
+        await self._subscribe_to_runs()
         for message_class in REGISTRY.values():
             if issubclass(message_class, ArtifactEvent):
                 await self.bus.subscribe(
                     message_class,
                     self.on_artifacts,
-                    durable=f"{self.name}-{message_class.noun}-{message_class.verb}",
+                    durable=self._durable(message_class),
                     concurrency=settings.concurrency,
                     ack_wait_s=ACK_WAIT_S,
                     max_deliver=-1,  # an outage may last; the stream is the backlog
                 )
 
+    async def _subscribe_to_runs(self) -> None:
+        bus, durable = self.bus, self._durable
+        await bus.subscribe(RunStarted, self.on_run_started, durable=durable(RunStarted))
+        await bus.subscribe(RunEnded, self.on_run_ended, durable=durable(RunEnded))
+        await bus.subscribe(RunDeleted, self.on_run_deleted, durable=durable(RunDeleted))
+
     async def work(self) -> None:
         """Compare both sides now and then: what no event told is copied too."""
         while self._mirror is not None:
             await self._reconcile(self._mirror)
-            await asyncio.sleep(self.settings.reconcile_s)
+            if not self._outage:
+                await self._trim()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Until it is time to compare again: in an outage, until the remote can be used."""
+        assert self._remote is not None
+        began_in_outage, clock = bool(self._outage), asyncio.get_running_loop().time
+        ends_s = clock() + self.settings.reconcile_s
+        while (left_s := ends_s - clock()) > 0:
+            await asyncio.sleep(min(left_s, OUTAGE_PROBE_S))
+            if not self._outage:
+                if began_in_outage:
+                    return
+                continue
+            try:
+                await self._remote.ensure_bucket()
+            except PlatformError as error:
+                self._note_outage(str(error))
+            else:
+                self._outage = ""
+                return
 
     async def stop(self) -> None:
         """Close the remote."""
         await self._stack.aclose()
 
+    def routes(self, app: FastAPI) -> None:
+        """Add the uploads' and the cache's API."""
+        add_routes(app, self)
+
+    def problems(self) -> list[str]:
+        """A remote that is away: the backlog waits for it."""
+        return [self._outage] if self._outage else []
+
+    @property
+    def has_remote(self) -> bool:
+        """Whether a remote is configured."""
+        return self._mirror is not None
+
+    @property
+    def mirror(self) -> Mirror:
+        """Raises `Conflict` where no remote is configured."""
+        if self._mirror is None:
+            raise Conflict(NO_REMOTE)
+        return self._mirror
+
+    @property
+    def cache(self) -> Cache:
+        """Raises `Conflict` where no remote is configured."""
+        if self._cache is None:
+            raise Conflict(NO_REMOTE)
+        return self._cache
+
+    @property
+    def place(self) -> str:
+        """Where the mirror is, for people."""
+        settings = self.settings
+        if not settings.remote_bucket:
+            return "not configured"
+        return f"{settings.remote_endpoint}/{settings.remote_bucket}/{settings.remote_prefix}"
+
     def detail(self) -> dict[str, Any]:
         """Where the mirror is, and how it stands."""
-        settings = self.settings
-        place = f"{settings.remote_endpoint}/{settings.remote_bucket}/{settings.remote_prefix}"
-        return {
-            "remote": place if settings.remote_bucket else "not configured",
-            "replicated": self._replicated,
-            "failing": len(self._failing),
-        }
+        return {"remote": self.place, "replicated": self._replicated, "failing": self._failing}
 
     def measures(self) -> Iterable[Metric]:
         """How the mirror stands."""
@@ -98,18 +179,45 @@ class Uploader(Service[UploaderSettings]):
         yield gauge(
             "slipstream_uploads_failing",
             "Objects that could not be copied and are tried again.",
-            len(self._failing),
+            self._failing,
         )
+
+    # -- what comes over the bus -------------------------------------------------------------
 
     async def on_artifacts(self, event: ArtifactEvent) -> None:
         """Copy the objects of one event, all that can be copied."""
-        done = [
-            await self._bring(artifact, event.run_id, event.id)
-            for artifact in event.artifacts
-            if self._is_ours(artifact)
-        ]
+        ours = [artifact for artifact in event.artifacts if self._is_ours(artifact)]
+        if isinstance(event, CheckpointSaved | BestCheckpointChosen):
+            keys = [split_uri(artifact.uri)[1] for artifact in ours]
+            protect, at_s = self.ledger.protect, event.at.timestamp()
+            await asyncio.to_thread(protect, event.run_id, event.noun, at_s, keys)
+        done = [await self._bring(artifact, event.run_id, event.id) for artifact in ours]
         if not all(done):
             raise ReplicationPending(f"{done.count(False)} of {len(done)} objects of {event.id}")
+
+    async def on_wanted(self, request: ObjectWanted, _: bytes) -> ObjectBrought:
+        """Bring an evicted object back for a service that reads it."""
+        problem = ""
+        try:
+            await self.cache.bring_back(request.key)
+        except PlatformError as error:
+            problem = str(error)
+        return ObjectBrought(run_id=PLATFORM, cause=request.id, key=request.key, problem=problem)
+
+    async def on_run_started(self, event: RunStarted) -> None:
+        """Its newest checkpoint stays here."""
+        await asyncio.to_thread(self.ledger.resume_run, event.run_id, event.at.timestamp())
+
+    async def on_run_ended(self, event: RunEnded) -> None:
+        """All of it may be evicted now."""
+        await asyncio.to_thread(self.ledger.end_run, event.run_id, event.at.timestamp())
+
+    async def on_run_deleted(self, event: RunDeleted) -> None:
+        """It is no longer ours to tell of; the remote keeps what it has."""
+        await asyncio.to_thread(self.ledger.forget_run, event.run_id)
+
+    def _durable(self, message_class: Any) -> str:
+        return f"{self.name}-{message_class.noun}-{message_class.verb}"
 
     def _is_ours(self, artifact: ObjectRef) -> bool:
         ours = split_uri(artifact.uri)[0] == self.objects.bucket
@@ -117,20 +225,38 @@ class Uploader(Service[UploaderSettings]):
             self.log.warning("not mirrored: it lies in another bucket", uri=artifact.uri)
         return ours
 
+    # -- copying -----------------------------------------------------------------------------
+
     async def _bring(self, artifact: ObjectRef, run_id: str, cause: str | None) -> bool:
         """Whether the object is on both sides now, or gone."""
-        assert self._mirror is not None
-        key = split_uri(artifact.uri)[1]
+        key, ledger = split_uri(artifact.uri)[1], self.ledger
         try:
             async with self._slots:
-                mirrored = await self._mirror.bring(key)
+                known = await asyncio.to_thread(ledger.get, key)
+                if known is None or known.state == "waiting":
+                    size_bytes, digest = artifact.size_bytes, artifact.sha256
+                    await asyncio.to_thread(ledger.note, key, "copying", size_bytes, digest)
+                mirrored = await self.mirror.bring(key)
+            if mirrored is None:
+                await asyncio.to_thread(ledger.forget, key)
+            else:
+                await self._note(key, mirrored)
         except PlatformError as error:
-            await self._tell_failure(artifact, run_id, cause, str(error))
+            await self._tell_failure(artifact, run_id, cause, error)
             return False
-        self._failing.discard(key)
+        self._outage = ""
+        if known is not None and known.state == "failing":
+            self._failing -= 1
         if mirrored is not None:
             await self._tell(mirrored, run_id, cause)
         return True
+
+    async def _note(self, key: str, mirrored: Mirrored) -> None:
+        source, held = mirrored.source, await asyncio.to_thread(self.ledger.get, key)
+        if held is None or held.state != "evicted" or mirrored.copied:
+            await asyncio.to_thread(
+                self.ledger.note, key, "replicated", source.size_bytes, source.sha256
+            )
 
     async def _tell(self, mirrored: Mirrored, run_id: str, cause: str | None) -> None:
         """Once for each content: a repeat has the same id."""
@@ -149,17 +275,27 @@ class Uploader(Service[UploaderSettings]):
         )
 
     async def _tell_failure(
-        self, artifact: ObjectRef, run_id: str, cause: str | None, reason: str
+        self, artifact: ObjectRef, run_id: str, cause: str | None, error: PlatformError
     ) -> None:
         """Once for each object and outage, however often it is tried."""
-        key = split_uri(artifact.uri)[1]
-        if key in self._failing:
+        key, reason = split_uri(artifact.uri)[1], str(error)
+        if not isinstance(error, InvalidInput):
+            self._note_outage(reason)
+        known = await asyncio.to_thread(self.ledger.get, key)
+        size_bytes, digest = artifact.size_bytes, artifact.sha256
+        await asyncio.to_thread(self.ledger.note, key, "failing", size_bytes, digest, reason)
+        if known is not None and known.state == "failing":
             return
-        self._failing.add(key)
+        self._failing += 1
         self.log.warning("not mirrored yet", run_id=run_id, key=key, reason=reason)
         await self.bus.publish(
             ReplicationFailed(run_id=run_id, cause=cause, source=artifact, reason=reason)
         )
+
+    def _note_outage(self, reason: str) -> None:
+        self._outage = f"the remote {self.place} can't be used, the backlog waits: {reason}"
+
+    # -- comparing ---------------------------------------------------------------------------
 
     async def _reconcile(self, mirror: Mirror) -> None:
         """Copy what differs; an outage ends the pass, the next one goes on."""
@@ -169,8 +305,14 @@ class Uploader(Service[UploaderSettings]):
             for prefix in MIRRORED:
                 keys = [key async for key in mirror.differing(prefix)]
                 await self._bring_all(keys)
+            await mirror.forget_strays()
         except PlatformError as error:
+            self._note_outage(str(error))
             self.log.warning("both sides can't be compared", reason=str(error))
+        else:
+            self._outage = ""
+        totals = await asyncio.to_thread(self.ledger.totals)
+        self._failing = totals["failing"][0]
 
     async def _bring_all(self, keys: list[str]) -> None:
         waiting = iter(keys)
@@ -178,27 +320,35 @@ class Uploader(Service[UploaderSettings]):
         async def work_off() -> None:
             for key in waiting:
                 artifact = ObjectRef(uri=self.objects.uri(key), sha256="", size_bytes=0)
-                if not await self._bring(artifact, _run_of(key), None):
+                if not await self._bring(artifact, run_of(key), None):
                     return
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self.settings.concurrency):
                 group.create_task(work_off())
 
+    async def _trim(self) -> None:
+        """Give up the oldest objects where the cache holds more than it should."""
+        try:
+            moved = await self.cache.trim()
+        except PlatformError as error:
+            self.log.warning("the cache can't be trimmed", reason=str(error))
+            return
+        gone = [each.size_bytes for each in moved if not each.problem]
+        if gone:
+            self.log.info("evicted from the local store", objects=len(gone), bytes=sum(gone))
 
-def _run_of(key: str) -> str:
-    """The run that a key belongs to, as far as it tells."""
-    folder, _, rest = key.partition("/")
-    run_id = rest.partition("/")[0]
-    return run_id if folder == "runs" and re.match(RUN_ID_PATTERN, run_id) else PLATFORM
 
+def _admission(bytes_per_s: int) -> Any:
+    """Waits until so many bytes may be sent; None where there is no limit."""
+    if not bytes_per_s:
+        return None
+    limiter = AsyncLimiter(bytes_per_s, 1.0)
 
-def _remote_store(settings: UploaderSettings) -> ObjectStore:
-    return ObjectStore(
-        settings.remote_endpoint,
-        settings.remote_access_key,
-        settings.remote_secret_key,
-        settings.remote_region,
-        settings.remote_bucket,
-        settings.remote_patience_s,
-    )
+    async def admit(size_bytes: int) -> None:
+        while size_bytes > 0:
+            piece = min(size_bytes, bytes_per_s)
+            await limiter.acquire(piece)
+            size_bytes -= piece
+
+    return admit

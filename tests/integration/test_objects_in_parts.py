@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from libs.common.errors import InvalidInput, NotFound
-from libs.common.objects import PART_BYTES, ObjectStore
+from libs.common.multipart import PART_BYTES
+from libs.common.objects import ObjectStore
 
 SIZES = [0, 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES + 12345]
 

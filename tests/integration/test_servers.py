@@ -21,9 +21,8 @@ def test_a_server_is_a_container_where_an_engine_answers_and_a_process_elsewhere
 async def test_a_store_that_was_killed_has_its_objects_at_the_same_address(tmp_path: Path) -> None:
     server = S3Server(tmp_path)
     server.start()
-    keys = server.access_key, server.secret_key
     try:
-        async with ObjectStore(server.endpoint, *keys, "us-east-1", "kept") as objects:
+        async with ObjectStore(server.address("kept")) as objects:
             await objects.ensure_bucket()
             stored = await objects.put("a", b"before")
             server.kill()

@@ -390,9 +390,7 @@ async def test_a_policy_that_is_no_graph_fails_its_evaluation_with_the_reason(
 
 
 def store(server: S3Server) -> ObjectStore:
-    return ObjectStore(
-        server.endpoint, server.access_key, server.secret_key, "us-east-1", "simulator"
-    )
+    return ObjectStore(server.address("simulator"))
 
 
 def evaluation(run: str, policy: ObjectRef) -> EvaluatePolicy:

@@ -1,118 +1,31 @@
 """The uploader as a process between two real stores, one of which goes away and comes back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+import json
+import random
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from urllib.parse import urlsplit
 
 import pytest
-import stamina
+from typer.testing import CliRunner
 
-from libs.common.bus import Bus
+from libs.cli.__main__ import app
 from libs.common.config import load
-from libs.common.errors import StartupFailed, Unavailable
+from libs.common.errors import StartupFailed
 from libs.common.events import (
     ArtifactReplicated,
-    CheckpointRef,
-    CheckpointSaved,
     ObjectRef,
     ReplicationFailed,
     ServiceBeat,
 )
-from libs.common.objects import PART_BYTES, ObjectStore
+from libs.common.multipart import PART_BYTES
+from libs.common.objects import ObjectStore
 from services.uploader.config import UploaderSettings
 from tests.conftest import Connect
+from tests.faulty_line import FaultyLine
+from tests.mirror_stage import Stage, saved, wait
 from tests.servers import NatsServer, S3Server
 from tests.service_process import ServiceProcess
-
-# A store that was killed answers again before it finds its objects again.
-UNTIL = (AssertionError, Unavailable)
-wait = stamina.retry(on=UNTIL, attempts=None, timeout=90, wait_initial=0.1, wait_max=0.5)
-
-
-@pytest.fixture
-def far_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A second store, which may be killed."""
-    server = S3Server(tmp_path_factory.mktemp("far"))
-    server.start()
-    yield server
-    server.kill()
-
-
-class Stage:
-    """What a test of the mirror needs; `remote` is below the folder `backup` of its bucket."""
-
-    def __init__(
-        self, bus: Bus, objects: ObjectStore, remote: ObjectStore, uploader: ServiceProcess
-    ) -> None:
-        self.bus, self.objects, self.remote, self.uploader = bus, objects, remote, uploader
-
-    async def save(self, number: int, data: bytes, run_id: str = "r1") -> str:
-        """Put an object and announce it, as a checkpoint's policy; returns its key."""
-        key = f"runs/{run_id}/model/model_{number}.pb"
-        policy = await self.objects.put(key, data)
-        await self.bus.publish(saved(run_id, number, policy))
-        return key
-
-    async def told(self, message_class: Any, run_id: str = "r1") -> list[Any]:
-        """All events of a class so far."""
-        stored = self.bus.follow(run_id, classes=[message_class], live=False)
-        return [item.message async for item in stored]
-
-    @wait
-    async def wait_for_copy(self, key: str, data: bytes) -> None:
-        there = await self.remote.head(f"backup/{key}")
-        assert there is not None
-        assert await self.remote.get(there) == data
-
-    @wait
-    async def wait_for_told(self, message_class: Any, *keys: str) -> None:
-        told = [event.source.uri for event in await self.told(message_class)]
-        assert sorted(told) == sorted(self.objects.uri(key) for key in keys)
-
-
-def saved(run_id: str, number: int, *artifacts: ObjectRef) -> CheckpointSaved:
-    checkpoint = CheckpointRef(
-        name=f"{number}_Step-10.ckpt", number=number, env_steps=10, files=(), policy=artifacts[0]
-    )
-    return CheckpointSaved(
-        run_id=run_id, checkpoint=checkpoint, iteration=number, artifacts=artifacts
-    )
-
-
-def remote_variables(server: S3Server, bucket: str) -> dict[str, str]:
-    return {
-        "DR_UPLOADER_REMOTE_ENDPOINT": server.endpoint,
-        "DR_UPLOADER_REMOTE_BUCKET": bucket,
-        "DR_UPLOADER_REMOTE_PREFIX": "backup/",
-        "DR_UPLOADER_REMOTE_ACCESS_KEY": server.access_key,
-        "DR_UPLOADER_REMOTE_SECRET_KEY": server.secret_key,
-        "DR_UPLOADER_REMOTE_PATIENCE_S": "0.5",
-    }
-
-
-@pytest.fixture
-async def stage(
-    connect: Connect,
-    nats_server: NatsServer,
-    s3_server: S3Server,
-    far_server: S3Server,
-    objects: ObjectStore,
-    tmp_path: Path,
-) -> AsyncIterator[Stage]:
-    bucket = f"far-{uuid4().hex[:12]}"
-    remote = ObjectStore(
-        far_server.endpoint, far_server.access_key, far_server.secret_key, "us-east-1", bucket, 0.5
-    )
-    variables = remote_variables(far_server, bucket)
-    uploader = ServiceProcess(
-        "uploader", nats_server, s3_server, tmp_path, bucket=objects.bucket, **variables
-    )
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(remote)
-        yield Stage(await connect("trainer"), objects, remote, uploader)
 
 
 async def test_announced_objects_are_copied_verified_and_told_once(stage: Stage) -> None:
@@ -201,6 +114,117 @@ async def test_an_object_that_is_gone_holds_nothing_up(stage: Stage) -> None:
         key = await stage.save(2, b"2")
         await stage.wait_for_told(ArtifactReplicated, key)
     assert await stage.told(ReplicationFailed) == []
+
+
+async def test_an_upload_in_parts_goes_on_where_a_crash_left_it(stage: Stage) -> None:
+    large = random.Random(1).randbytes(6 * PART_BYTES + 5)
+    stage.uploader.set(
+        DR_UPLOADER_BANDWIDTH_BYTES_PER_S=str(2 * PART_BYTES), DR_UPLOADER_PARTS_AT_ONCE="1"
+    )
+    with stage.uploader:
+        key = await stage.save(1, large)
+        await wait_for_sent(stage, 2 * PART_BYTES)
+        stage.uploader.kill()
+        await asyncio.to_thread(stage.uploader.start)
+        await stage.wait_for_copy(key, large)
+        await stage.wait_for_told(ArtifactReplicated, key)
+    resumed = [line for line in stage.uploader.log.read_text().splitlines() if "resumed" in line]
+    assert len(resumed) == 1
+    assert int(json.loads(resumed[0])["parts"]) >= 2
+
+
+@wait
+async def wait_for_sent(stage: Stage, size_bytes: int) -> None:
+    transfers = (await stage.ask("/uploads"))["transfers"]
+    assert transfers
+    assert transfers[0]["sent_bytes"] >= size_bytes
+
+
+async def test_an_object_that_changes_during_its_upload_is_copied_as_it_is_in_the_end(
+    stage: Stage,
+) -> None:
+    before, after = (random.Random(seed).randbytes(4 * PART_BYTES) for seed in (1, 2))
+    stage.uploader.set(
+        DR_UPLOADER_BANDWIDTH_BYTES_PER_S=str(2 * PART_BYTES), DR_UPLOADER_PARTS_AT_ONCE="1"
+    )
+    with stage.uploader:
+        key = await stage.save(1, before)
+        await wait_for_sent(stage, PART_BYTES)
+        await stage.objects.put(key, after)
+        await stage.wait_for_copy(key, after)
+        await stage.wait_for_state(key, "replicated")
+
+
+async def test_a_connection_that_is_reset_again_and_again_loses_nothing(
+    stage: Stage, far_server: S3Server
+) -> None:
+    large = random.Random(3).randbytes(3 * PART_BYTES)
+    port = urlsplit(far_server.endpoint).port
+    assert port is not None
+    async with FaultyLine(port, breaks_after_bytes=PART_BYTES // 2) as line:
+        stage.uploader.set(DR_UPLOADER_REMOTE_ENDPOINT=line.endpoint)
+        with stage.uploader:
+            key = await stage.save(1, large)
+            await stage.wait_for_copy(key, large)
+        assert line.broken > 0
+
+
+@pytest.mark.parametrize("name", ["ü ß 日本.txt", "a+b&c=d?e#f%20.txt", "~(quoted) 'it''s'.txt"])
+async def test_odd_characters_of_a_key_are_kept(stage: Stage, name: str) -> None:
+    key = f"runs/r1/{name}"
+    reference = await stage.objects.put(key, name.encode())
+    with stage.uploader:
+        await stage.bus.publish(saved("r1", 1, reference))
+        await stage.wait_for_copy(key, name.encode())
+
+
+async def test_a_remote_that_refuses_is_told_and_mended_by_a_restart(stage: Stage) -> None:
+    stage.uploader.set(DR_UPLOADER_REMOTE_SECRET_KEY="wrong")
+    stage.uploader.launch()
+    try:
+        key = await stage.save(1, b"1")
+        await stage.wait_for_told(ReplicationFailed, key)
+        missing = await asyncio.to_thread(stage.uploader.wait_until_not_ready)
+        assert "refuses the credentials" in missing
+        failing = await stage.wait_for_state(key, "failing")
+        assert "refuses the credentials" in failing["reason"]
+        assert stage.uploader.end() == 0
+        stage.uploader.set(DR_UPLOADER_REMOTE_SECRET_KEY=S3Server.secret_key)
+        await asyncio.to_thread(stage.uploader.start)
+        await stage.wait_for_copy(key, b"1")
+    finally:
+        stage.uploader.kill()
+
+
+async def test_an_outage_is_told_by_readyz_until_it_is_over(
+    stage: Stage, far_server: S3Server
+) -> None:
+    with stage.uploader:
+        far_server.kill()
+        key = await stage.save(1, b"1")
+        missing = await asyncio.to_thread(stage.uploader.wait_until_not_ready)
+        assert "the backlog waits" in missing
+        await asyncio.to_thread(far_server.start)
+        await stage.wait_for_copy(key, b"1")
+        await asyncio.to_thread(stage.uploader.wait_until_ready)
+
+
+async def test_the_command_line_shows_how_the_mirror_stands(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DR_UPLOADER_URL", stage.uploader.url)
+    with stage.uploader:
+        key = await stage.save(1, b"small")
+        await stage.wait_for_state(key, "replicated")
+        shown = await asyncio.to_thread(CliRunner().invoke, app, ["uploads", "--json"])
+        assert shown.exit_code == 0, shown.output
+        document = json.loads(shown.stdout)
+        assert document["totals"]["replicated"] == {"objects": 1, "size_bytes": 5}
+        assert [upload["key"] for upload in document["uploads"]] == [key]
+        table = await asyncio.to_thread(CliRunner().invoke, app, ["uploads", "--follow"])
+        assert "model_1.pb" in table.stdout
+        refused = await asyncio.to_thread(CliRunner().invoke, app, ["uploads", "--state", "lost"])
+        assert "'lost'" in str(refused.exception)
 
 
 async def test_without_a_remote_it_is_ready_and_says_that_it_idles(

@@ -13,6 +13,7 @@ from libs.common.deepracer.metadata import (
 from libs.common.deepracer.run_spec import LimitsSpec, RunSpec
 from libs.common.errors import InvalidInput, NotFound
 from libs.common.events import CarStep
+from services.trainer import warm_up
 from services.trainer.frozen import run_frozen
 from services.trainer.learner import Learner
 from services.trainer.ppo import Diverged
@@ -23,7 +24,9 @@ VALUE_BIAS = "main_level/agent/main/online/network_0/v_values_head_0/output/bias
 SETTINGS = {"cars": 4, "horizon": 8, "batch_size": 16, "num_epochs": 2, "updates_per_iteration": 2}
 
 
-def spec_with(limits=None, seed=0, actions=2, **hyperparameters):
+def spec_with(
+    limits=None, seed=0, actions=2, network="DEEP_CONVOLUTIONAL_NETWORK_SHALLOW", **hyperparameters
+):
     space = tuple(
         DiscreteAction(steering_angle=10.0 * index, speed=1.0, index=index)
         for index in range(actions)
@@ -33,7 +36,7 @@ def spec_with(limits=None, seed=0, actions=2, **hyperparameters):
         track="loop",
         seed=seed,
         limits=LimitsSpec(**(limits or {})),
-        metadata=ModelMetadata(action_space=space),
+        metadata=ModelMetadata(action_space=space, neural_network=network),
         hyperparameters=Hyperparameters(**{**SETTINGS, **hyperparameters}),
         reward_function="",
     )
@@ -93,6 +96,18 @@ def test_a_toy_is_learned_in_a_few_updates():
     probabilities = learner.exported_policy(test.see())
     assert learner.state.updates == 12
     assert np.mean(np.argmax(probabilities, axis=1) == test.sides) == 1.0
+
+
+@pytest.mark.parametrize("cars", [1, 3])
+@pytest.mark.parametrize("network", ["FAST", "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW"])
+def test_a_single_car_learns_as_any_number_does(network, cars):
+    learner = learner_with(network=network, cars=cars, batch_size=8, lr=1e-3)
+    drive(learner, LightWorld(cars), 2 * 8 + 1)
+    assert learner.state.updates == 2
+
+
+def test_a_learner_that_waits_for_its_run_has_learned_a_little():
+    warm_up.learn_a_little()
 
 
 def test_one_seed_gives_one_run_and_another_seed_another():

@@ -35,6 +35,8 @@ def describe(table: Sequence[Process], settings: StackSettings) -> StackDescript
         urls["api documentation"] = f"{urls['api']}/docs"
     if "logger" in names:
         urls["journal"] = _service_url("logger", settings)
+    if "uploader" in names:
+        urls["mirror"] = _service_url("uploader", settings)
     if "streamer" in names:
         urls["live page"] = f"{_service_url('streamer', settings)}/"
     urls["nats"] = _without_password(settings.nats_url) or f"nats://{_nats_address(settings)}"
@@ -71,6 +73,13 @@ def find_logger_url(settings: StackSettings) -> str:
     if settings.logger_url:
         return settings.logger_url.rstrip("/")
     return find_urls(settings).get("journal", _service_url("logger", settings))
+
+
+def find_uploader_url(settings: StackSettings) -> str:
+    """Where the uploader is: what the environment says, else the stack, else the usual port."""
+    if settings.uploader_url:
+        return settings.uploader_url.rstrip("/")
+    return find_urls(settings).get("mirror", _service_url("uploader", settings))
 
 
 def claims_of(table: Sequence[Process], settings: StackSettings) -> list[PortClaim]:

@@ -198,7 +198,13 @@ class Stack:
 
     def _bring_up(self, table: Sequence[Process], progress: Progress) -> None:
         """Start what does not run, the services only when the servers are ready."""
-        watch = ReadinessWatch(self.supervisor, self.state, progress.on_ready, progress.on_waiting)
+        watch = ReadinessWatch(
+            self.supervisor,
+            self.state,
+            progress.on_ready,
+            progress.on_waiting,
+            progress.on_note,
+        )
         deadline = time.monotonic() + self.settings.ready_deadline_s
         for stage in _stages(table):
             for process in stage:

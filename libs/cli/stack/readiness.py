@@ -1,6 +1,7 @@
 """Waiting until processes answer that they are ready."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import httpx
 import stamina
@@ -20,19 +21,28 @@ class _StillWaiting(Exception):
     """Not all are ready yet; those are named that are not."""
 
 
-def obstacle(process: Process) -> str | None:
-    """Why the process is not ready, in a few words; None where it is."""
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a process is not ready, in a few words."""
+
+    reason: str
+    started: bool = False  # the process itself is there; the reason lies outside
+
+
+def obstacle(process: Process) -> Obstacle | None:
+    """What keeps the process from being ready; None where it is."""
     try:
         # No proxy that the environment names is asked for an address on this machine.
         answer = httpx.get(process.ready_url, timeout=PROBE_TIMEOUT_S, trust_env=False)
     except httpx.TransportError:
-        return "does not answer"
+        return Obstacle("does not answer")
     if answer.status_code == 200:
         return None
     try:
-        return ", ".join(answer.json()["missing"])
+        body = answer.json()
+        return Obstacle(", ".join(body["missing"]), body.get("started", False))
     except (ValueError, KeyError, TypeError):
-        return f"answers {answer.status_code}"
+        return Obstacle(f"answers {answer.status_code}")
 
 
 class ReadinessWatch:
@@ -44,18 +54,20 @@ class ReadinessWatch:
         state: StateFolder,
         on_ready: Callable[[Process], None],
         on_waiting: Callable[[Sequence[str]], None],
+        on_note: Callable[[str], None] = lambda note: None,
     ) -> None:
         self._supervisor = supervisor
         self._state = state
         self._on_ready = on_ready
         self._on_waiting = on_waiting
+        self._on_note = on_note
         self._log = state.log_file("supervisor")
         self._reasons: dict[str, str] = {}
         self._crashes_before = count_crashes(self._log)
 
     def wait(self, processes: Iterable[Process], deadline_s: float) -> None:
         """
-        Return when every process is ready.
+        Return when every process is ready, or has started and tells of a problem outside of it.
 
         Raises:
             StartupFailed: one is not by the deadline, or ended; with the last lines of its log.
@@ -78,11 +90,13 @@ class ReadinessWatch:
     def _ask(self, waiting: list[Process]) -> list[Process]:
         left = []
         for process in waiting:
-            reason = obstacle(process)
-            if reason is None:
+            found = obstacle(process)
+            if found is None:
                 self._on_ready(process)
+            elif found.started:
+                self._on_note(f"{process.name} has started, but {found.reason}")
             else:
-                self._reasons[process.name] = reason
+                self._reasons[process.name] = found.reason
                 left.append(process)
         self._on_waiting([process.name for process in left])
         self._give_up_on_the_dead(left)

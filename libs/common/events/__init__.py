@@ -5,6 +5,8 @@ from libs.common.events.artifacts import (
     ArtifactReplicated,
     LogArchived,
     ModelPackaged,
+    ObjectBrought,
+    ObjectWanted,
     ReplicationFailed,
 )
 from libs.common.events.base import (
@@ -100,7 +102,9 @@ __all__ = [
     "Message",
     "MessageRejected",
     "ModelPackaged",
+    "ObjectBrought",
     "ObjectRef",
+    "ObjectWanted",
     "Opponent",
     "Outcome",
     "PLATFORM",

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from libs.common.events.base import Event
+from libs.common.events.base import ANY, Event, Telemetry
 from libs.common.events.values import CheckpointRef, ObjectRef
 
 
@@ -38,3 +38,16 @@ class ReplicationFailed(Event, producer="uploader"):
 
     source: ObjectRef
     reason: str
+
+
+class ObjectWanted(Telemetry, producer=ANY):
+    """A request to the uploader: bring an evicted object's bytes back into the local store."""
+
+    key: str
+
+
+class ObjectBrought(Telemetry, producer="uploader"):
+    """The answer: the object is there again, or why it is not."""
+
+    key: str
+    problem: str = ""
