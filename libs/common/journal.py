@@ -1,11 +1,13 @@
 """
 Journals: for each run one append-only file of JSON lines, every event as it was published.
 
-    <folder>/<run_id>.jsonl        `platform.jsonl` holds what belongs to no run
+    <folder>/<run_id>.jsonl        the open part; `platform.jsonl` holds what belongs to no run
+    <folder>/<run_id>/             its closed parts, see `segments`
 
 A line is in its journal once, whatever is delivered twice and whatever dies in between: `append`
 returns when the lines are on the disk, skips ids that are there and takes back what it wrote where
-the disk fails; opening cuts off a line that a crash has torn.
+the disk fails; opening cuts off a line that a crash has torn. An open part that has grown large
+becomes a segment; offsets go on from one part to the next.
 
 Everything here blocks: call it in a thread.
 """
@@ -13,15 +15,32 @@ Everything here blocks: call it in a thread.
 import json
 import os
 import re
+import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import BinaryIO, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from libs.common.errors import InvalidInput
 from libs.common.events import Message, decode
 from libs.common.log import get_log
+from libs.common.segments import (
+    AWAY,
+    Segment,
+    close_segment,
+    digests,
+    read_ids,
+    segments_of,
+    sync_folder,
+    write_ids,
+)
+
+SEGMENT_BYTES = 32 * 1024**2
+"""An open part of this size is closed."""
 
 BLOCK_BYTES = 64 * 1024
 
@@ -51,25 +70,142 @@ class Entry(NamedTuple):
         return self.offset + len(self.data) + 1
 
 
+class View(NamedTuple):
+    """A journal at one moment: what is appended or closed later does not show."""
+
+    segments: list[Segment]
+    open_part: BinaryIO | None
+
+    @property
+    def base(self) -> int:
+        """Bytes of the journal before the open part."""
+        return self.segments[-1].end if self.segments else 0
+
+
 def journal_path(folder: Path, run_id: str) -> Path:
-    """The journal of a run, or of `PLATFORM`."""
+    """The open part of the journal of a run, or of `PLATFORM`."""
     return folder / f"{run_id}.jsonl"
+
+
+def segment_folder(path: Path) -> Path:
+    """Where the closed parts of the journal lie of which this is the open part."""
+    return path.with_suffix("")
+
+
+def journal_exists(path: Path) -> bool:
+    """Whether anything was ever written."""
+    return path.exists() or bool(segments_of(segment_folder(path)))
+
+
+def view_of(path: Path) -> View:
+    """
+    The journal as it is; whoever gets it closes the open part.
+
+    A part that is closed meanwhile is renamed: then what was opened is no longer the open part.
+    """
+    while True:
+        file = _opened(path)
+        segments = segments_of(segment_folder(path))
+        if _identity(path) == (None if file is None else _identity_of(file)):
+            return View(segments, file)
+        if file is not None:
+            file.close()
 
 
 def read_entries(path: Path, offset: int = 0, end: int | None = None) -> Iterator[Entry]:
     """
-    The whole lines from `offset` (the first byte of a line) on, in the order of the file.
+    The whole lines from `offset` (the first byte of a line) on, in the order of the journal.
 
     A last line that is torn, and lines that are no events, are left out.
+
+    Raises:
+        SegmentAway: a part has to be fetched first.
     """
-    with path.open("rb") as file:
-        file.seek(offset)
-        for raw in file:
-            if not raw.endswith(b"\n") or (end is not None and offset + len(raw) > end):
-                return
-            if (names := identify(raw)) is not None:
-                yield Entry(offset, *names, raw[:-1])
-            offset += len(raw)
+    for start, raw in _lines(path, offset):
+        if not raw.endswith(b"\n") or (end is not None and start + len(raw) > end):
+            return
+        if (names := identify(raw)) is not None:
+            yield Entry(start, *names, raw[:-1])
+
+
+def read_tail(path: Path, size_bytes: int) -> Iterator[Entry]:
+    """The whole lines within the last bytes of a journal."""
+    start = max(0, _end(path) - size_bytes)
+    lines = _lines(path, start)
+    if start > 0:
+        next(lines, None)  # we are in the middle of it
+    for offset, raw in lines:
+        if raw.endswith(b"\n") and (names := identify(raw)) is not None:
+            yield Entry(offset, *names, raw[:-1])
+
+
+def read_line(path: Path, offset: int) -> bytes:
+    """
+    The line that begins at this byte of a journal.
+
+    Raises:
+        SegmentAway: its part has to be fetched first.
+    """
+    lines = _lines(path, offset)
+    try:
+        return next(lines)[1]
+    finally:
+        lines.close()
+
+
+def _lines(path: Path, offset: int) -> Generator[tuple[int, bytes], None, None]:
+    """Lines with their offsets; the last one may be torn."""
+    while True:
+        view = view_of(path)
+        try:
+            for segment in view.segments:
+                if segment.end <= offset:
+                    continue
+                offset = max(offset, segment.start)
+                for raw in segment.lines(offset):
+                    yield offset, raw
+                    offset += len(raw)
+            offset = max(offset, view.base)
+            if view.open_part is not None:
+                view.open_part.seek(offset - view.base)
+                for raw in view.open_part:
+                    yield offset, raw
+                    offset += len(raw)
+            return
+        except FileNotFoundError:
+            continue  # a segment was compressed, or given up, since we looked
+        finally:
+            if view.open_part is not None:
+                view.open_part.close()
+
+
+def _end(path: Path) -> int:
+    """Up to which byte a journal that nobody has open can be read."""
+    view = view_of(path)
+    if view.open_part is None:
+        return view.base
+    with view.open_part as file:
+        return view.base + end_of_last_line(file)
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:  # nothing was written since a part was closed
+        return None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _identity_of(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino
 
 
 def read_events(path: Path, offset: int = 0) -> Iterator[Message]:
@@ -93,17 +229,16 @@ def identify(line: bytes) -> tuple[str, str] | None:
     return (kind, identity) if isinstance(kind, str) and isinstance(identity, str) else None
 
 
-def end_of_last_line(path: Path) -> int:
+def end_of_last_line(file: BinaryIO) -> int:
     """Bytes of the file up to and with its last line's end: what a torn tail leaves."""
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - BLOCK_BYTES)
-            file.seek(start)
-            newline = file.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                return start + newline + 1
-            end = start
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - BLOCK_BYTES)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
     return 0
 
 
@@ -115,30 +250,37 @@ class Journal:
         OSError: the disk fails; what the call had written is taken back.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self.path, self._segment_bytes = path, segment_bytes
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
+        self._folder = segment_folder(path)
+        segments = segments_of(self._folder)
+        self.base = segments[-1].end if segments else 0  # bytes before the open part
+        self._closed = _held_by(segments)
         self._file = path.open("ab", buffering=0)
         try:
-            self._size = end_of_last_line(path)
+            with path.open("rb") as file:
+                self._size = end_of_last_line(file)
             self.cut_bytes = path.stat().st_size - self._size
             self._restore()
-            self._ids = {entry.id for entry in read_entries(path)}
+            self._ids = {entry.id for entry in read_entries(path, self.base)}
         except OSError:
             self._file.close()
             raise
 
     def __contains__(self, event_id: str) -> bool:
-        return event_id in self._ids
+        return event_id in self._ids or event_id in self._known([event_id])
 
     @property
     def end(self) -> int:
-        """Bytes of the file that are on the disk for good."""
-        return self._size
+        """Bytes of the journal that are on the disk for good."""
+        return self.base + self._size
 
     def append(self, events: Iterable[tuple[str, bytes]]) -> int:
         """Write events (id, JSON) that are not there yet, sync once, and return their number."""
         fresh = {id_: data for id_, data in events if id_ not in self._ids}
+        for known in self._known(fresh):
+            del fresh[known]
         if not fresh:
             return 0
         block = b"".join(_one_line(data) for data in fresh.values())
@@ -152,13 +294,35 @@ class Journal:
             raise
         self._size += len(block)
         self._ids.update(fresh)
+        if self._size >= self._segment_bytes:
+            with suppress(OSError):  # it is tried again after the next lines
+                self.close_part()
         return len(fresh)
+
+    def close_part(self) -> None:
+        """Make a segment of the open part, if there is anything in it."""
+        if self._size == 0:
+            return
+        close_segment(self.path, self._folder, self.base, self.end, self._ids)
+        self._file.close()
+        self._closed = np.union1d(self._closed, digests(self._ids))
+        self.base, self._size, self._ids = self.end, 0, set()
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
 
+    def _known(self, ids: Iterable[str]) -> list[str]:
+        """Those that segments hold; that two ids share eight bytes of digest is left to chance."""
+        ids = list(ids)
+        if not len(self._closed) or not ids:
+            return []
+        held = np.isin(digests(ids), self._closed, assume_unique=False)
+        return [each for each, there in zip(ids, held.tolist(), strict=True) if there]
+
     def _write(self, block: bytes) -> None:
+        if self._file.closed:  # its part is a segment now
+            self._file = self.path.open("ab", buffering=0)
         if self._file.tell() != self._size:
             self._restore()  # what a failing disk did not let us take back
         view = memoryview(block)
@@ -170,18 +334,31 @@ class Journal:
         os.ftruncate(self._file.fileno(), self._size)
         self._file.seek(self._size)
         os.fsync(self._file.fileno())
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)
+
+
+def _held_by(segments: Iterable[Segment]) -> NDArray[np.uint64]:
+    """Digests of all events of these segments, sorted; what was not written down is made."""
+    held = [np.empty(0, np.uint64)]
+    for segment in segments:
+        known = read_ids(segment)
+        if known is None and segment.suffix != AWAY:
+            lines = (identify(raw) for raw in segment.lines(segment.start))
+            known = write_ids(segment, [names[1] for names in lines if names is not None])
+        if known is not None:
+            held.append(known)
+    return np.sort(np.concatenate(held))
 
 
 class Journals:
     """All journals of a folder; the least recently used are closed beyond `open_limit`."""
 
-    def __init__(self, folder: Path, open_limit: int = 32) -> None:
-        self.folder, self._open_limit = folder, open_limit
+    def __init__(
+        self, folder: Path, open_limit: int = 32, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
+        self.folder, self._open_limit, self._segment_bytes = folder, open_limit, segment_bytes
+        self._lock = threading.Lock()  # a part may be closed by who does not append
+        self._closed: set[str] = set()
         self._open: OrderedDict[str, Journal] = OrderedDict()
         self._log = get_log()
 
@@ -202,12 +379,32 @@ class Journals:
         by_run: dict[str, list[tuple[str, bytes]]] = {}
         for line in lines:
             by_run.setdefault(line.run_id, []).append((line.id, line.data))
-        return sum(self._journal(run_id).append(events) for run_id, events in by_run.items())
+        with self._lock:
+            return sum(self._append(run_id, events) for run_id, events in by_run.items())
 
     def end(self, run_id: str) -> int:
         """Up to which byte a run's journal can be read; safe while another thread appends."""
         journal = self._open.get(run_id)
-        return journal.end if journal else end_of_last_line(journal_path(self.folder, run_id))
+        return journal.end if journal else _end(journal_path(self.folder, run_id))
+
+    def close_part(self, run_id: str) -> None:
+        """Make a segment of the open part of a journal, however small it is."""
+        with self._lock:
+            self._journal(run_id).close_part()
+
+    def take_closed(self) -> set[str]:
+        """Runs of which a part was closed since this was asked last."""
+        closed, self._closed = self._closed, set()
+        return closed
+
+    def _append(self, run_id: str, events: list[tuple[str, bytes]]) -> int:
+        journal = self._journal(run_id)
+        base = journal.base
+        try:
+            return journal.append(events)
+        finally:
+            if journal.base != base:
+                self._closed.add(run_id)
 
     def close(self) -> None:
         """Close every journal."""
@@ -218,7 +415,8 @@ class Journals:
         if (journal := self._open.get(run_id)) is None:
             while len(self._open) >= self._open_limit:
                 self._open.popitem(last=False)[1].close()
-            journal = self._open[run_id] = Journal(journal_path(self.folder, run_id))
+            path = journal_path(self.folder, run_id)
+            journal = self._open[run_id] = Journal(path, self._segment_bytes)
             if journal.cut_bytes:
                 self._log.warning("torn line cut off", journal=run_id, bytes=journal.cut_bytes)
         self._open.move_to_end(run_id)

@@ -1,27 +1,29 @@
 """
 Uploads in parts: several on their way at once, and resumed where a crash has left them.
 
-The store compares each part with its MD5 as it comes, the whole is compared with the announced
-SHA-256 before the object appears.
+The store compares each part with its CRC32 as it comes and says so (one that does not know it has
+its MD5 compared with ours), the whole is compared with the announced SHA-256 before the object
+appears.
 """
 
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from libs.common.errors import InvalidInput, NotFound, PlatformError
+from libs.common.errors import InvalidInput, NotFound, PlatformError, Unavailable
 from libs.common.s3 import S3Connection
 
-PART_BYTES = 8 * 1024**2
-"""Larger objects are sent and fetched in parts of this size (S3 takes 5 MiB to 5 GiB)."""
+PART_BYTES = 5 * 1024**2
+"""Larger objects are sent and fetched in parts of this size: the least that S3 takes."""
 
 MOST_PARTS = 10_000
-"""S3's own limit: 78 GiB of parts."""
+"""S3's own limit: 48 GiB of parts."""
 
-PARTS_AT_ONCE = 3
+PARTS_AT_ONCE = 4
 
 
 class Throttle:
@@ -62,13 +64,14 @@ class MultipartUpload:
 
     async def begin(self, metadata: dict[str, str]) -> str:
         """Announce the upload and return its id."""
-        address = self._connection.address
-        place = {name: self._target[name] for name in ("Bucket", "Key")}
+        encryption: dict[str, Any] = self._connection.address.encryption_arguments
+        place: dict[str, Any] = {name: self._target[name] for name in ("Bucket", "Key")}
         begun = await self._connection.call(
             "create_multipart_upload",
             **place,
             Metadata=metadata,
-            **address.encryption_arguments,
+            ChecksumAlgorithm="CRC32",
+            **encryption,
         )
         self._target["UploadId"] = begun["UploadId"]
         return str(begun["UploadId"])
@@ -95,17 +98,17 @@ class MultipartUpload:
             InvalidInput: the stream is not what was announced, or longer than S3 takes.
             Unavailable: the store went away; the parts that it has are kept.
         """
-        digest, etags = hashlib.sha256(), dict[int, str]()
+        digest, done = hashlib.sha256(), dict[int, dict[str, Any]]()
         try:
             async with asyncio.TaskGroup() as group:
                 async for part in parts:
-                    if (number := len(etags) + 1) > MOST_PARTS:
+                    if (number := len(done) + 1) > MOST_PARTS:
                         raise InvalidInput(
                             f"{self._key} is larger than {MOST_PARTS} parts of {PART_BYTES} bytes"
                         )
-                    etags[number] = ""
+                    done[number] = {}
                     await self._throttle.slots.acquire()
-                    group.create_task(self._send_part(number, part, etags))
+                    group.create_task(self._send_part(number, part, done))
                     await asyncio.to_thread(digest.update, part)
         except ExceptionGroup as failures:
             raise _first(failures) from failures
@@ -113,9 +116,9 @@ class MultipartUpload:
             raise InvalidInput(
                 f"{self._key} has SHA-256 {digest.hexdigest()}, but {sha256} was announced"
             )
-        done = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(etags.items())]
+        parts_sent = [{"PartNumber": number, **part} for number, part in sorted(done.items())]
         await self._connection.call(
-            "complete_multipart_upload", **self._target, MultipartUpload={"Parts": done}
+            "complete_multipart_upload", **self._target, MultipartUpload={"Parts": parts_sent}
         )
 
     async def abort(self) -> None:
@@ -123,34 +126,46 @@ class MultipartUpload:
         with suppress(PlatformError):
             await self._connection.call("abort_multipart_upload", **self._target)
 
-    async def _send_part(self, number: int, part: bytes, etags: dict[int, str]) -> None:
+    async def _send_part(self, number: int, part: bytes, done: dict[int, dict[str, Any]]) -> None:
         try:
-            md5 = await asyncio.to_thread(_md5, part)
-            if self._there.get(number) == md5.hex():
+            if (known := self._there.get(number)) and known == await asyncio.to_thread(_md5, part):
                 self.resumed_parts += 1
-                etags[number] = f'"{md5.hex()}"'
+                done[number] = {"ETag": f'"{known}"', "ChecksumCRC32": crc32(part)}
             else:
                 await self._throttle.wait_for(len(part))
-                answer = await self._connection.call(
-                    "upload_part",
-                    **self._target,
-                    PartNumber=number,
-                    Body=part,
-                    ContentMD5=base64.b64encode(md5).decode(),
-                )
-                etags[number] = answer["ETag"]
+                checksum = await asyncio.to_thread(crc32, part)
+                place = {**self._target, "PartNumber": number, "ChecksumCRC32": checksum}
+                answer = await self._connection.call("upload_part", **place, Body=part)
+                await check_received(f"part {number} of {self._key}", part, checksum, answer)
+                done[number] = {"ETag": answer["ETag"], "ChecksumCRC32": checksum}
             self._on_sent(len(part))
         finally:
             self._throttle.slots.release()
 
 
-def content_md5(data: bytes) -> str:
-    """As the header `Content-MD5` has it: the store compares what came with it."""
-    return base64.b64encode(_md5(data)).decode()
+def crc32(data: bytes) -> str:
+    """As the header `x-amz-checksum-crc32` has it: the store compares what came with it."""
+    return base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
 
 
-def _md5(data: bytes) -> bytes:
-    return hashlib.md5(data, usedforsecurity=False).digest()
+async def check_received(what: str, data: bytes, checksum: str, answer: Mapping[str, Any]) -> None:
+    """
+    See in a store's answer that it got these bytes.
+
+    Raises:
+        Unavailable: it got others, or does not say what it got.
+    """
+    if (told := answer.get("ChecksumCRC32")) is not None:
+        if told != checksum:
+            raise Unavailable(f"{what} arrived with the CRC32 {told}, it is {checksum}")
+        return
+    etag = str(answer.get("ETag", "")).strip('"')
+    if etag != await asyncio.to_thread(_md5, data) and "ServerSideEncryption" not in answer:
+        raise Unavailable(f"{what} arrived with the MD5 {etag}")
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _first(failures: ExceptionGroup[Exception]) -> Exception:

@@ -20,8 +20,8 @@ from typing import Any, Self
 from libs.common.config import ServiceSettings
 from libs.common.errors import Conflict, InvalidInput, NotFound, Unavailable
 from libs.common.events.values import ObjectRef
-from libs.common.multipart import PART_BYTES, MultipartUpload, content_md5
-from libs.common.s3 import RETRY_FOR_S, S3Connection, StoreAddress
+from libs.common.multipart import PART_BYTES, MultipartUpload, check_received, crc32
+from libs.common.s3 import RETRY_FOR_S, S3Connection, StoreAddress, read_whole
 
 CHUNK_BYTES = 256 * 1024
 
@@ -128,7 +128,7 @@ class ObjectStore:
         self, key: str, parts: AsyncIterator[bytes], sha256: str, size_bytes: int
     ) -> ObjectRef:
         """
-        Store a stream of parts of `PART_BYTES`; the store compares each part with its MD5.
+        Store a stream of parts of `PART_BYTES`; the store compares each part with its CRC32.
 
         Raises:
             InvalidInput: the stream is not what was announced; what lay under the key remains.
@@ -146,7 +146,7 @@ class ObjectStore:
 
     async def put_small(self, key: str, data: bytes, sha256: str) -> ObjectRef:
         """
-        Store bytes that must have this digest; the store compares them with their MD5.
+        Store bytes that must have this digest; the store compares them with their CRC32.
 
         Raises:
             InvalidInput: they have another one.
@@ -154,7 +154,9 @@ class ObjectStore:
         digest = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
         if digest != sha256:
             raise InvalidInput(f"{key} has SHA-256 {digest}, but {sha256} was announced")
-        await self._put(key, data, {_DIGEST: sha256}, ContentMD5=content_md5(data))
+        checksum = crc32(data)
+        answer = await self._put(key, data, {_DIGEST: sha256}, ChecksumCRC32=checksum)
+        await check_received(key, data, checksum, answer)
         return ObjectRef(uri=self.uri(key), sha256=sha256, size_bytes=len(data))
 
     async def evict(self, reference: ObjectRef) -> None:
@@ -162,25 +164,32 @@ class ObjectStore:
         metadata = {_DIGEST: reference.sha256, _EVICTED: str(reference.size_bytes)}
         await self._put(split_uri(reference.uri)[1], b"", metadata)
 
-    async def _put(self, key: str, data: bytes, metadata: dict[str, str], **arguments: Any) -> None:
-        await self.connection.call(
+    async def _put(self, key: str, data: bytes, metadata: dict[str, str], **arguments: Any) -> Any:
+        arguments |= self.address.encryption_arguments
+        return await self.connection.call(
             "put_object",
             Bucket=self.bucket,
             Key=key,
             Body=data,
             Metadata=metadata,
             **arguments,
-            **self.address.encryption_arguments,
         )
 
     # -- fetching ----------------------------------------------------------------------------
 
     async def parts(self, key: str, size_bytes: int) -> AsyncIterator[bytes]:
         """The bytes of an object of this size, `PART_BYTES` at a time. Raises `NotFound`."""
-        for start in range(0, size_bytes, PART_BYTES):
-            last = min(start + PART_BYTES, size_bytes) - 1
-            place = {"Bucket": self.bucket, "Key": key, "Range": f"bytes={start}-{last}"}
-            yield (await self.connection.call("get_object", **place))["Body"]
+        start = 0
+        while start < size_bytes:
+            span = f"bytes={start}-{size_bytes - 1}"
+            place: dict[str, Any] = {"Bucket": self.bucket, "Key": key, "Range": span}
+            began, answer = start, await self.connection.call("get_object", read=False, **place)
+            async with answer["Body"] as stream:
+                while part := await read_whole(stream, min(PART_BYTES, size_bytes - start)):
+                    yield part
+                    start += len(part)
+            if start == began:  # a stream that breaks later is gone on with from there
+                raise Unavailable(f"{self.uri(key)} breaks off after {start} bytes")
 
     async def get(self, reference: ObjectRef) -> bytes:
         """
@@ -201,7 +210,7 @@ class ObjectStore:
 
     async def get_key(self, key: str, bucket: str | None = None) -> bytes:
         """Fetch whatever lies under a key. Raises `NotFound`."""
-        place = {"Bucket": bucket or self.bucket, "Key": key}
+        place: dict[str, Any] = {"Bucket": bucket or self.bucket, "Key": key}
         answer = await self.connection.call("get_object", **place)
         if _is_stub(answer):
             await self._bring_back(key)
@@ -211,11 +220,12 @@ class ObjectStore:
 
     async def chunks(self, key: str, size_bytes: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
         """What lies under a key, piece by piece. Raises `NotFound`."""
-        answer = await self.connection.opened(Bucket=self.bucket, Key=key)
+        place: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
+        answer = await self.connection.call("get_object", read=False, **place)
         if _is_stub(answer):
             answer["Body"].close()
             await self._bring_back(key)
-            answer = await self.connection.opened(Bucket=self.bucket, Key=key)
+            answer = await self.connection.call("get_object", read=False, **place)
         async with answer["Body"] as stream:
             while chunk := await stream.read(size_bytes):
                 yield chunk
@@ -256,7 +266,7 @@ class ObjectStore:
 
     async def listing(self, prefix: str) -> AsyncIterator[Listed]:
         """Every object below a prefix as the store has it: an evicted one is empty."""
-        token: dict[str, str] = {}
+        token: dict[str, Any] = {}
         while True:
             page = await self.connection.call(
                 "list_objects_v2", Bucket=self.bucket, Prefix=prefix, **token

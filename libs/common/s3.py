@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 import stamina
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from aiohttp import ClientPayloadError
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
 from libs.common.errors import Conflict, NotFound, StartupFailed, Unavailable
@@ -87,9 +88,9 @@ class S3Connection:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._stack.aclose()
 
-    async def call(self, operation: str, **arguments: Any) -> Any:
+    async def call(self, operation: str, *, read: bool = True, **arguments: Any) -> Any:
         """
-        One call, repeated while the store is away; of what has a body, the body is read whole.
+        One call, repeated while the store is away; a body is read whole, if it is to be read.
 
         Raises:
             NotFound: no such object, bucket or upload.
@@ -102,7 +103,7 @@ class S3Connection:
             ):
                 with attempt:
                     answer = await getattr(self._client, operation)(**arguments)
-                    if operation == "get_object":
+                    if operation == "get_object" and read:
                         async with answer["Body"] as stream:
                             answer["Body"] = await stream.read()
                     return answer
@@ -111,14 +112,17 @@ class S3Connection:
         except (TimeoutError, BotoCoreError, OSError) as error:
             raise Unavailable(f"the object store does not answer: {error}") from error
 
-    async def opened(self, **arguments: Any) -> Any:
-        """The answer of `get_object` with its body still to be read; not repeated."""
-        try:
-            return await self._client.get_object(**arguments)
-        except ClientError as error:
-            raise _translated(error, "get_object", str(arguments.get("Key", ""))) from error
-        except (TimeoutError, BotoCoreError, OSError) as error:
-            raise Unavailable(f"the object store does not answer: {error}") from error
+
+async def read_whole(stream: Any, size_bytes: int) -> bytes:
+    """So many bytes of a body; none where it breaks off before."""
+    pieces, missing = [], size_bytes
+    try:
+        while missing and (piece := await stream.read(missing)):
+            pieces.append(piece)
+            missing -= len(piece)
+    except (BotoCoreError, ClientPayloadError, OSError, TimeoutError):
+        return b""
+    return b"" if missing else b"".join(pieces)
 
 
 def _translated(error: ClientError, operation: str, key: str) -> Exception:

@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from libs.common.config import ServiceSettings
+from libs.common.journal import SEGMENT_BYTES
 
 
 class LoggerSettings(ServiceSettings):
@@ -16,6 +17,13 @@ class LoggerSettings(ServiceSettings):
     batch: int = Field(512, ge=1, le=1024)  # events that share one sync of the disk
     # How long the bus waits for a batch that a killed logger had in hand before it comes again.
     ack_wait_s: float = Field(5.0, gt=0)
+    # An open part of a journal of this size becomes a compressed segment.
+    segment_bytes: int = Field(SEGMENT_BYTES, ge=1024)
+    # Local segments are given up when they are older, or their run has more bytes here; both only
+    # once they are in the store, and in the remote one where there is one. 0 keeps all.
+    retain_days: float = Field(0.0, ge=0)
+    retain_run_bytes: int = Field(0, ge=0)
+    retention_check_s: float = Field(600.0, gt=0)
     open_journals: int = Field(32, ge=1)  # files held open at once
 
     @property

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from libs.common.errors import InvalidInput
 from libs.common.events import REGISTRY, Event, LogWritten, MessageRejected
 from libs.common.journal import Entry, read_entries
+from libs.common.segments import SegmentAway
 
 PIECE_BYTES = 256 * 1024
 
@@ -59,17 +60,26 @@ class Playback:
     offset: int = field(default=0, init=False)
 
     def next_piece(self, end: int) -> bytes | None:
-        """The wanted lines of the next piece before byte `end`; None where there is none left."""
+        """
+        The wanted lines of the next piece before byte `end`; None where there is none left.
+
+        Raises:
+            SegmentAway: what comes next has to be fetched first.
+        """
         begin, wanted = self.offset, []
-        for entry in read_entries(self.path, self.offset, end):
-            self.offset = entry.end
-            shown = self.show(entry)
-            if self.skip > 0:
-                self.skip -= 1
-            else:
-                wanted.append(shown)
-            if self.offset - begin >= PIECE_BYTES:
-                break
+        try:
+            for entry in read_entries(self.path, self.offset, end):
+                self.offset = entry.end
+                shown = self.show(entry)
+                if self.skip > 0:
+                    self.skip -= 1
+                else:
+                    wanted.append(shown)
+                if self.offset - begin >= PIECE_BYTES:
+                    break
+        except SegmentAway:
+            if self.offset == begin:
+                raise
         return b"".join(wanted) if self.offset > begin else None
 
 

@@ -36,7 +36,7 @@ from libs.common.events import (
     StepColumns,
     decode_as,
 )
-from libs.common.journal import Entry, read_entries
+from libs.common.journal import Entry, read_entries, read_line, read_tail
 
 TAIL_BYTES = 64 * 1024
 """How much of a journal's end is looked at to see whether there is nothing left to do."""
@@ -202,6 +202,8 @@ class RunLog:
         self._stamps.setdefault(event.evaluation_id, stamp)
 
     def _take_archived(self, event: LogArchived) -> None:
+        if event.kind == "segment":
+            return
         if event.kind == "journal":
             self.journal_archived(event.cause)
             return
@@ -266,24 +268,14 @@ class RunLog:
         return encode(training_metrics(summary.as_event() for summary in driven))
 
     def _episodes(self, group: _Group) -> list[EpisodeEnded]:
-        with self.path.open("rb") as file:
-            found = []
-            for offset in group.offsets:
-                file.seek(offset)
-                found.append(decode_as(EpisodeEnded, file.readline()))
-            return found
+        lines = (read_line(self.path, offset) for offset in group.offsets)
+        return [decode_as(EpisodeEnded, line) for line in lines]
 
 
 def is_settled(path: Path) -> bool:
     """Whether the end of a journal tells that all files of its run are stored."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(max(0, size - TAIL_BYTES))
-        if size > TAIL_BYTES:
-            file.readline()  # we are in the middle of it
-        start = file.tell()
     settled = False
-    for entry in read_entries(path, start):
+    for entry in read_tail(path, TAIL_BYTES):
         if entry.type in MADE_OF:
             settled = entry.type == RunDeleted.type_name
         elif entry.type == LogArchived.type_name:

@@ -8,14 +8,17 @@ from fastapi import FastAPI
 from prometheus_client.core import Metric
 
 from libs.common.bus import Kept
-from libs.common.errors import NotFound
-from libs.common.journal import Entry, Journals, Line, journal_path
+from libs.common.errors import NotFound, Unavailable
+from libs.common.events import PLATFORM, ReplicationAsked, ReplicationTold
+from libs.common.journal import Entry, Journals, Line, journal_exists, journal_path
 from libs.common.metrics import counter, gauge
+from libs.common.segments import SegmentAway
 from libs.common.service import Service
 from services.logger.api import add_routes
 from services.logger.archive import Archive
 from services.logger.config import LoggerSettings
 from services.logger.playback import Playback
+from services.logger.retention import Retention
 from services.logger.run_log import MADE_OF
 
 
@@ -26,7 +29,9 @@ class Logger(Service[LoggerSettings]):
 
     def __init__(self, settings: LoggerSettings) -> None:
         super().__init__(settings)
-        self._journals = Journals(settings.journal_dir, settings.open_journals)
+        self._journals = Journals(
+            settings.journal_dir, settings.open_journals, settings.segment_bytes
+        )
         self._grown = asyncio.Condition()
         self._closing = False
         self._disk_problem = ""
@@ -36,6 +41,7 @@ class Logger(Service[LoggerSettings]):
         """Subscribe to everything."""
         await asyncio.to_thread(self.settings.journal_dir.mkdir, parents=True, exist_ok=True)
         self._archive = Archive(self._journals, self.objects, self.bus.publish)
+        self._retention = Retention(self.settings, self._journals, self._archive, self._is_safe)
         await self.bus.subscribe_batches(
             self.on_events,
             durable=self.name,
@@ -44,8 +50,10 @@ class Logger(Service[LoggerSettings]):
         )
 
     async def work(self) -> None:
-        """Make files of what was written."""
-        await self._archive.run()
+        """Make files of what was written, and give up what is kept elsewhere."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._archive.run())
+            group.create_task(self._retention.run())
 
     async def stop(self) -> None:
         """Let the followers go and close the journals."""
@@ -90,9 +98,8 @@ class Logger(Service[LoggerSettings]):
             raise
         self._disk_problem = ""
         self._bytes += sum(len(line.data) for line in lines)
-        self._archive.wake(
-            dict.fromkeys(one.envelope.run_id for one in received if one.envelope.type in MADE_OF)
-        )
+        grown = [one.envelope.run_id for one in received if one.envelope.type in MADE_OF]
+        self._archive.wake(dict.fromkeys([*grown, *self._journals.take_closed()]))
         async with self._grown:
             self._grown.notify_all()
 
@@ -108,7 +115,7 @@ class Logger(Service[LoggerSettings]):
             NotFound: nothing was ever written for this run.
         """
         path = journal_path(self.settings.journal_dir, run_id)
-        if not await asyncio.to_thread(path.exists):
+        if not await asyncio.to_thread(journal_exists, path):
             raise NotFound(f"no journal of a run {run_id!r}")
         return self._pieces(run_id, Playback(path, show, after), follow)
 
@@ -116,7 +123,11 @@ class Logger(Service[LoggerSettings]):
         while not self._closing:
             written = self._written
             end = await asyncio.to_thread(self._journals.end, run_id)
-            piece = await asyncio.to_thread(playback.next_piece, end)
+            try:
+                piece = await asyncio.to_thread(playback.next_piece, end)
+            except SegmentAway as away:
+                await self._archive.fetch(run_id, away.segment)
+                continue
             if piece:
                 yield piece
             if piece is not None:
@@ -125,6 +136,15 @@ class Logger(Service[LoggerSettings]):
                 return
             async with self._grown:
                 await self._grown.wait_for(lambda: self._closing or self._written > written)  # noqa: B023
+
+    async def _is_safe(self, key: str) -> bool:
+        """Whether the remote store has an object too, or there is none; unknown is no."""
+        asked = ReplicationAsked(run_id=PLATFORM, key=key)
+        try:
+            told, _ = await self.bus.request(asked, ReplicationTold)
+        except Unavailable:
+            return False
+        return told.replicated or not told.remote
 
     def _disk_failed(self, error: OSError) -> None:
         if not self._disk_problem:

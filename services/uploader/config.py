@@ -24,7 +24,7 @@ class UploaderSettings(ServiceSettings):
     remote_kms_key_id: str = ""  # empty takes the account's own key
     reconcile_s: float = Field(300.0, gt=0)  # between two comparisons of both sides
     concurrency: int = Field(4, ge=1, le=64)  # objects copied at once
-    parts_at_once: int = Field(6, ge=1, le=64)  # of 8 MiB, of all objects together
+    parts_at_once: int = Field(4, ge=1, le=64)  # of 8 MiB, of all objects together
     bandwidth_bytes_per_s: int = Field(0, ge=0)  # to the remote; 0 is as fast as it goes
     # Above this the local store gives up what the remote has, the oldest first; 0 keeps all.
     cache_max_bytes: int = Field(0, ge=0)

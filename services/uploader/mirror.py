@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from weakref import WeakValueDictionary
 
 from libs.common.errors import InvalidInput, NotFound, Unavailable
@@ -148,7 +149,7 @@ class Mirror:
     async def forget_strays(self) -> int:
         """Abort uploads in parts below our prefix that nobody goes on with; how many."""
         remote, forgotten = self._remote, datetime.now(UTC) - STRAY_AFTER
-        place = {"Bucket": remote.bucket, "Prefix": self._prefix}
+        place: dict[str, Any] = {"Bucket": remote.bucket, "Prefix": self._prefix}
         page = await remote.connection.call("list_multipart_uploads", **place)
         strays = [item for item in page.get("Uploads", []) if item["Initiated"] < forgotten]
         for item in strays:

@@ -21,7 +21,9 @@ from libs.common.events import (
     ObjectBrought,
     ObjectRef,
     ObjectWanted,
+    ReplicationAsked,
     ReplicationFailed,
+    ReplicationTold,
     RunDeleted,
     RunEnded,
     RunStarted,
@@ -69,9 +71,10 @@ class Uploader(Service[UploaderSettings]):
         settings = self.settings
         self.ledger = await asyncio.to_thread(Ledger, settings.state_dir / "uploader.sqlite")
         self._stack.callback(self.ledger.close)
+        await self.bus.serve(ReplicationAsked, self.on_asked, PLATFORM)
+        await self.bus.serve(ObjectWanted, self.on_wanted, PLATFORM)
         if not settings.remote_bucket:
             self.log.info("idle: no remote is configured", variable="DR_UPLOADER_REMOTE_BUCKET")
-            await self.bus.serve(ObjectWanted, self.on_wanted, PLATFORM)
             return
         self._remote = await self._stack.enter_async_context(
             ObjectStore(settings.remote, settings.remote_patience_s)
@@ -81,7 +84,6 @@ class Uploader(Service[UploaderSettings]):
             self.objects, self._remote, self.ledger, settings.remote_prefix, throttle
         )
         self._cache = Cache(self.objects, self._mirror, self.ledger, settings.cache_max_bytes)
-        await self.bus.serve(ObjectWanted, self.on_wanted, PLATFORM)
         await self._subscribe_to_runs()
         for message_class in REGISTRY.values():
             if issubclass(message_class, ArtifactEvent):
@@ -203,6 +205,18 @@ class Uploader(Service[UploaderSettings]):
         except PlatformError as error:
             problem = str(error)
         return ObjectBrought(run_id=PLATFORM, cause=request.id, key=request.key, problem=problem)
+
+    async def on_asked(self, request: ReplicationAsked, _: bytes) -> ReplicationTold:
+        """Tell whether the remote has an object, as far as it was seen."""
+        known = await asyncio.to_thread(self.ledger.get, request.key)
+        replicated = known is not None and known.state in ("replicated", "evicted")
+        return ReplicationTold(
+            run_id=PLATFORM,
+            cause=request.id,
+            key=request.key,
+            remote=self.has_remote,
+            replicated=replicated,
+        )
 
     async def on_run_started(self, event: RunStarted) -> None:
         """Its newest checkpoint stays here."""

@@ -13,6 +13,7 @@ ROWS = (
     "bus_overhead",
     "engine_speed",
     "journal_speed",
+    "upload_speed",
 )
 
 if __name__ == "__main__":

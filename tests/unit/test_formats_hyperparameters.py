@@ -8,6 +8,7 @@ import pytest
 
 from libs.common.deepracer.hyperparameters import (
     LATE,
+    LATE_FAST,
     PRESETS,
     TRAIT_PRESETS,
     Hyperparameters,
@@ -188,6 +189,8 @@ def test_values_of_a_models_traits_go_before_the_presets(
     preset: str, network: str, version: str
 ) -> None:
     traits = [network, *([LATE] if version == "4" else [])]
+    if version == "4" and network == "FAST":
+        traits.append(LATE_FAST)
     expected = dict(PRESETS[preset])
     for (of_preset, trait), values in TRAIT_PRESETS.items():
         if of_preset == preset and trait in traits:

@@ -7,7 +7,9 @@ from libs.common.events.artifacts import (
     ModelPackaged,
     ObjectBrought,
     ObjectWanted,
+    ReplicationAsked,
     ReplicationFailed,
+    ReplicationTold,
 )
 from libs.common.events.base import (
     ANY,
@@ -111,7 +113,9 @@ __all__ = [
     "Phase",
     "REGISTRY",
     "RUN_ID_PATTERN",
+    "ReplicationAsked",
     "ReplicationFailed",
+    "ReplicationTold",
     "ResumeRun",
     "RewardFailed",
     "RunDeleted",

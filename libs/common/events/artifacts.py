@@ -13,9 +13,9 @@ class ArtifactEvent(Event):
 
 
 class LogArchived(ArtifactEvent, producer="logger"):
-    """Files made from the journal: simulation traces, metrics, the journal itself."""
+    """Files made from the journal: simulation traces, metrics, the journal and its closed parts."""
 
-    kind: Literal["simtrace", "metrics", "journal"]
+    kind: Literal["simtrace", "metrics", "journal", "segment"]
     episodes: int = 0  # how many the files were made of
 
 
@@ -51,3 +51,17 @@ class ObjectBrought(Telemetry, producer="uploader"):
 
     key: str
     problem: str = ""
+
+
+class ReplicationAsked(Telemetry, producer="logger"):
+    """A request to the uploader: is this object in the remote store too?"""
+
+    key: str
+
+
+class ReplicationTold(Telemetry, producer="uploader"):
+    """The answer."""
+
+    key: str
+    remote: bool  # whether there is a remote store at all
+    replicated: bool
