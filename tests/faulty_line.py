@@ -47,14 +47,17 @@ class FaultyLine:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        with suppress(OSError):
+        try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
             back = asyncio.create_task(_copy(far_reader, writer))
-            with suppress(OSError):
-                await self._hand_on(reader, far_writer)
-            back.cancel()
-            far_writer.transport.abort()
-        writer.transport.abort()
+            try:
+                with suppress(OSError):
+                    await self._hand_on(reader, far_writer)
+            finally:
+                back.cancel()
+                far_writer.transport.abort()
+        finally:
+            writer.transport.abort()
 
     async def _hand_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         sent = 0

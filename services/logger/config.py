@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from libs.common.config import ServiceSettings
@@ -24,7 +24,25 @@ class LoggerSettings(ServiceSettings):
     retain_days: float = Field(0.0, ge=0)
     retain_run_bytes: int = Field(0, ge=0)
     retention_check_s: float = Field(600.0, gt=0)
+    # Where every event goes beside the journals; empty is nowhere.
+    opensearch_url: str = ""
+    opensearch_index: str = Field("slipstream", pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    opensearch_user: str = ""
+    opensearch_password: str = Field("", repr=False)
+    opensearch_aws_region: str = ""  # signs for Amazon's service instead of user and password
+    loki_url: str = ""
+    loki_user: str = ""
+    loki_password: str = Field("", repr=False)
+    # Takes logs of foreign containers by Fluentd's forward protocol; 0 does not listen.
+    fluent_port: int = Field(0, ge=0, le=65535)
     open_journals: int = Field(32, ge=1)  # files held open at once
+
+    @field_validator("opensearch_url", "loki_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("an address is accepted, as https://host:9200, or nothing")
+        return url.rstrip("/")
 
     @property
     def journal_dir(self) -> Path:

@@ -1,14 +1,16 @@
 """The logger: every event into its run's journal, and DeepRacer's files from the journals."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
+import httpx
 from fastapi import FastAPI
 from prometheus_client.core import Metric
 
 from libs.common.bus import Kept
-from libs.common.errors import NotFound, Unavailable
+from libs.common.errors import NotFound, StartupFailed, Unavailable
 from libs.common.events import PLATFORM, ReplicationAsked, ReplicationTold
 from libs.common.journal import Entry, Journals, Line, journal_exists, journal_path
 from libs.common.metrics import counter, gauge
@@ -17,9 +19,15 @@ from libs.common.service import Service
 from services.logger.api import add_routes
 from services.logger.archive import Archive
 from services.logger.config import LoggerSettings
+from services.logger.fluent import FluentInput
+from services.logger.forwarding import Forwarder, forward
+from services.logger.loki import Loki
+from services.logger.opensearch import AwsSignature, OpenSearch
 from services.logger.playback import Playback
 from services.logger.retention import Retention
 from services.logger.run_log import MADE_OF
+
+TARGET_TIMEOUT_S = 10.0
 
 
 class Logger(Service[LoggerSettings]):
@@ -36,12 +44,17 @@ class Logger(Service[LoggerSettings]):
         self._closing = False
         self._disk_problem = ""
         self._written = self._bytes = 0
+        self._fluent: FluentInput | None = None
+        self._stack = AsyncExitStack()
 
     async def start(self) -> None:
         """Subscribe to everything."""
         await asyncio.to_thread(self.settings.journal_dir.mkdir, parents=True, exist_ok=True)
         self._archive = Archive(self._journals, self.objects, self.bus.publish)
         self._retention = Retention(self.settings, self._journals, self._archive, self._is_safe)
+        for forwarder in self._forwarders():
+            await forward(self.bus, forwarder)
+        await self._listen()
         await self.bus.subscribe_batches(
             self.on_events,
             durable=self.name,
@@ -57,6 +70,9 @@ class Logger(Service[LoggerSettings]):
 
     async def stop(self) -> None:
         """Let the followers go and close the journals."""
+        if self._fluent is not None:
+            await self._fluent.stop()
+        await self._stack.aclose()
         async with self._grown:
             self._closing = True
             self._grown.notify_all()
@@ -136,6 +152,41 @@ class Logger(Service[LoggerSettings]):
                 return
             async with self._grown:
                 await self._grown.wait_for(lambda: self._closing or self._written > written)  # noqa: B023
+
+    def _forwarders(self) -> Iterator[Forwarder]:
+        """The targets that are configured."""
+        settings = self.settings
+        if settings.opensearch_url:
+            user, password = settings.opensearch_user, settings.opensearch_password
+            auth = (user, password) if user else None
+            if region := settings.opensearch_aws_region:
+                http = self._client(settings.opensearch_url, AwsSignature(region))
+            else:
+                http = self._client(settings.opensearch_url, auth)
+            yield OpenSearch(http, settings.opensearch_index)
+        if settings.loki_url:
+            user, password = settings.loki_user, settings.loki_password
+            yield Loki(self._client(settings.loki_url, (user, password) if user else None))
+
+    def _client(self, url: str, auth: httpx.Auth | tuple[str, str] | None) -> httpx.AsyncClient:
+        http = httpx.AsyncClient(base_url=url, auth=auth, timeout=TARGET_TIMEOUT_S)
+        self._stack.push_async_callback(http.aclose)
+        return http
+
+    async def _listen(self) -> None:
+        """Take foreign logs, where a port is named."""
+        settings = self.settings
+        if not settings.fluent_port:
+            return
+        self._fluent = FluentInput(self.bus.publish)
+        try:
+            port = await self._fluent.start(settings.host, settings.fluent_port)
+        except OSError as error:
+            raise StartupFailed(
+                f"logger can't listen on {settings.host}:{settings.fluent_port} for fluent logs "
+                f"({error.strerror}); set DR_LOGGER_FLUENT_PORT to a free port, or to 0"
+            ) from error
+        self.log.info("takes foreign logs", host=settings.host, port=port)
 
     async def _is_safe(self, key: str) -> bool:
         """Whether the remote store has an object too, or there is none; unknown is no."""

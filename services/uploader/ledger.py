@@ -74,6 +74,8 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._connection = self._open()
+        except sqlite3.OperationalError as error:  # a full disk breaks nothing that is there
+            raise Unavailable(f"{path} can't be opened: {error}") from error
         except sqlite3.DatabaseError as error:
             get_log().warning("the ledger is broken and begun anew", reason=str(error))
             path.replace(path.with_suffix(".broken"))

@@ -3,14 +3,14 @@
 import asyncio
 import hashlib
 from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from aiolimiter import AsyncLimiter
 from fastapi import FastAPI
 from prometheus_client.core import Metric
 
-from libs.common.errors import Conflict, InvalidInput, PlatformError
+from libs.common.errors import Conflict, InvalidInput, PlatformError, Unavailable
 from libs.common.events import (
     PLATFORM,
     REGISTRY,
@@ -189,13 +189,19 @@ class Uploader(Service[UploaderSettings]):
     async def on_artifacts(self, event: ArtifactEvent) -> None:
         """Copy the objects of one event, all that can be copied."""
         ours = [artifact for artifact in event.artifacts if self._is_ours(artifact)]
-        if isinstance(event, CheckpointSaved | BestCheckpointChosen):
-            keys = [split_uri(artifact.uri)[1] for artifact in ours]
-            protect, at_s = self.ledger.protect, event.at.timestamp()
-            await asyncio.to_thread(protect, event.run_id, event.noun, at_s, keys)
+        with suppress(Unavailable):  # a full disk must not keep the objects from being copied
+            await self._protect(event, ours)
         done = [await self._bring(artifact, event.run_id, event.id) for artifact in ours]
+        await self._protect(event, ours)
         if not all(done):
             raise ReplicationPending(f"{done.count(False)} of {len(done)} objects of {event.id}")
+
+    async def _protect(self, event: ArtifactEvent, artifacts: list[ObjectRef]) -> None:
+        """The newest checkpoints of a run that goes on are never evicted."""
+        if isinstance(event, CheckpointSaved | BestCheckpointChosen):
+            keys = [split_uri(artifact.uri)[1] for artifact in artifacts]
+            protect, at_s = self.ledger.protect, event.at.timestamp()
+            await asyncio.to_thread(protect, event.run_id, event.noun, at_s, keys)
 
     async def on_wanted(self, request: ObjectWanted, _: bytes) -> ObjectBrought:
         """Bring an evicted object back for a service that reads it."""
@@ -297,7 +303,8 @@ class Uploader(Service[UploaderSettings]):
             self._note_outage(reason)
         known = await asyncio.to_thread(self.ledger.get, key)
         size_bytes, digest = artifact.size_bytes, artifact.sha256
-        await asyncio.to_thread(self.ledger.note, key, "failing", size_bytes, digest, reason)
+        with suppress(Unavailable):  # a full disk must not end the service
+            await asyncio.to_thread(self.ledger.note, key, "failing", size_bytes, digest, reason)
         if known is not None and known.state == "failing":
             return
         self._failing += 1

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import resource
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -194,6 +195,31 @@ async def test_a_remote_that_refuses_is_told_and_mended_by_a_restart(stage: Stag
         await stage.wait_for_copy(key, b"1")
     finally:
         stage.uploader.kill()
+
+
+async def test_a_ledger_that_is_broken_is_begun_anew(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "uploader.sqlite").write_bytes(b"no database" * 1000)
+    with stage.uploader:
+        key = await stage.save(1, b"1")
+        await stage.wait_for_state(key, "replicated")
+    assert (tmp_path / "uploader.broken").exists()
+
+
+async def test_a_full_disk_ends_no_uploader_and_what_it_holds_up_follows(
+    stage: Stage, tmp_path: Path
+) -> None:
+    with stage.uploader:
+        first = await stage.save(1, b"1")
+        await stage.wait_for_state(first, "replicated")
+        pid, unlimited = stage.uploader.process.pid, (resource.RLIM_INFINITY,) * 2
+        most = (tmp_path / "uploader.sqlite-wal").stat().st_size  # its log file is smaller
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+        second = await stage.save(2, b"2")
+        await stage.wait_for_told(ReplicationFailed, second)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+        await stage.wait_for_copy(second, b"2")
+        await stage.wait_for_state(second, "replicated")
+        assert stage.uploader.process.poll() is None
 
 
 async def test_an_outage_is_told_by_readyz_until_it_is_over(
