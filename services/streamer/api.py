@@ -15,6 +15,7 @@ from services.streamer.assets import PAGE, plotly_script
 from services.streamer.catalogue import RunList
 from services.streamer.curves import CurveRows
 from services.streamer.heartbeats import ServicesShown, Targets
+from services.streamer.relay import add_relay
 from services.streamer.scoreboard import Figures
 from services.streamer.shown import Shown
 from services.streamer.track_shape import TrackShape
@@ -65,6 +66,7 @@ def add_routes(app: FastAPI, streamer: "Streamer") -> None:
     _add_figures(app, streamer)
     _add_pictures(app, streamer)
     _add_live(app, streamer)
+    add_relay(app, streamer.relay)
 
 
 def _add_page(app: FastAPI) -> None:
@@ -73,6 +75,16 @@ def _add_page(app: FastAPI) -> None:
     async def page() -> FileResponse:
         headers = {**REVALIDATE, "Content-Security-Policy": POLICY}
         return FileResponse(PAGE / "index.html", headers=headers)
+
+    @app.get("/manage", include_in_schema=False)
+    async def manage() -> FileResponse:
+        headers = {**REVALIDATE, "Content-Security-Policy": POLICY}
+        return FileResponse(PAGE / "manage.html", headers=headers)
+
+    @app.get("/overlay/{run_id}", include_in_schema=False)
+    async def overlay() -> FileResponse:
+        headers = {**REVALIDATE, "Content-Security-Policy": POLICY}
+        return FileResponse(PAGE / "overlay.html", headers=headers)
 
     @app.get("/static/plotly.min.js", include_in_schema=False)
     async def plotly() -> FileResponse:

@@ -13,5 +13,7 @@ class StreamerSettings(ServiceSettings):
 
     # A run's figures are kept this long after its last viewer left, for who comes back soon.
     linger_s: float = Field(30.0, ge=0)
+    # The trainer's API for the page; empty takes the one whose heartbeat is heard.
+    trainer_url: str = ""
     # A viewer is told of changes at most this often; what came between is one change.
     push_every_s: float = Field(0.1, gt=0, le=10)

@@ -51,6 +51,15 @@ class Heartbeats:
             for _, (beat, at_s) in sorted(self._beats.items(), key=lambda item: item[0])
         ]
 
+    def url_of(self, service: str, now_s: float) -> str | None:
+        """Where a replica of a service listens that has just beaten; a ready one, if there is."""
+        alive = [
+            beat
+            for beat, at_s in self._beats.values()
+            if beat.service == service and now_s - at_s <= SILENT_AFTER_S
+        ]
+        return max(alive, key=lambda beat: beat.ready).url if alive else None
+
     def targets(self, now_s: float) -> list[Targets]:
         """Where Prometheus reads: every replica that is shown."""
         self._forget(now_s)

@@ -22,6 +22,7 @@ from services.streamer.catalogue import Catalogue, RunList
 from services.streamer.config import StreamerSettings
 from services.streamer.heartbeats import Heartbeats, ServiceShown, ServicesShown, Targets
 from services.streamer.life import LIFE_EVENTS
+from services.streamer.relay import Relay
 from services.streamer.run_watch import RunWatch
 from services.streamer.track_shape import TrackShape, shape_of
 from services.streamer.viewers import Topic, Viewer
@@ -55,6 +56,7 @@ class Streamer(Service[StreamerSettings]):
         self._services_told_s = 0.0
         self._runs = Topic.of_value("runs", lambda: self.runs(PUSHED_RUNS))
         self._services = Topic.of_value("services", self.services)
+        self._relay: Relay | None = None
 
     async def start(self) -> None:
         """Read which runs there are, and listen to telemetry."""
@@ -79,6 +81,8 @@ class Streamer(Service[StreamerSettings]):
 
     async def stop(self) -> None:
         """End every viewer's stream; pages come back by themselves."""
+        if self._relay is not None:
+            await self._relay.close()
         for viewer in list(self.viewers):
             viewer.close()
         await end(*(task for _, task in self._watches.values()))
@@ -130,6 +134,16 @@ class Streamer(Service[StreamerSettings]):
     def targets(self) -> list[Targets]:
         """Where Prometheus reads the metrics of every replica."""
         return self._heartbeats.targets(time.monotonic())
+
+    def relay(self) -> Relay:
+        """Hands requests on to the trainer."""
+        if self._relay is None:
+            self._relay = Relay(self._trainer_url)
+        return self._relay
+
+    def _trainer_url(self) -> str | None:
+        url = self.settings.trainer_url.rstrip("/")
+        return url or self._heartbeats.url_of("trainer", time.monotonic())
 
     async def watched(self, run_id: str) -> RunWatch:
         """

@@ -14,6 +14,7 @@ from services.trainer.api_catalogue import catalogue_router
 from services.trainer.api_forms import QUEUE_BODY, RESPONSES, read_draft
 from services.trainer.body_limit import MAX_MODEL_BYTES, BodyLimit
 from services.trainer.documents import (
+    CheckDocument,
     EvaluationDocument,
     EvaluationList,
     EvaluationRequest,
@@ -61,6 +62,11 @@ def runs_router(trainer: "Trainer") -> APIRouter:
         record, new = await trainer.submit(await read_draft(request), idempotency_key)
         response.status_code = 201 if new else 200
         return RunDocument.of(record)
+
+    @router.post("/check", summary="Check a run folder as for a run, and queue nothing")
+    async def check_run(request: Request) -> CheckDocument:
+        submission = await trainer.check(await read_draft(request))
+        return CheckDocument(name=submission.spec.name, warnings=submission.warnings)
 
     @router.get("", summary="List runs, the newest first")
     async def list_runs(

@@ -15,10 +15,12 @@ from services.trainer.documents import (
     ModelSummary,
     RunDocument,
     ServiceHealth,
+    StarterDocument,
     TrackDocument,
     TrackList,
     TrackShape,
 )
+from services.trainer.starters import starters
 
 if TYPE_CHECKING:
     from services.trainer.service import Trainer
@@ -109,6 +111,10 @@ def _add_track_file(
 
 
 def _add_models(router: APIRouter, trainer: "Trainer") -> None:
+    @router.get("/starters", tags=["models"], summary="Run folders to begin with")
+    def list_starters() -> list[StarterDocument]:
+        return [StarterDocument(name=name, files=files) for name, files in starters().items()]
+
     @router.get("/models", tags=["models"], summary="List runs that have a checkpoint")
     async def list_models() -> ModelList:
         return ModelList(items=[ModelSummary.of(record) for record in trainer.models.runs()])

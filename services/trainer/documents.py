@@ -61,6 +61,20 @@ class RunDocument(BaseModel):
         )
 
 
+class CheckDocument(BaseModel):
+    """A run folder that would be queued."""
+
+    name: str
+    warnings: tuple[str, ...]
+
+
+class StarterDocument(BaseModel):
+    """A run folder to begin with."""
+
+    name: str
+    files: dict[str, str]
+
+
 class RunPage(BaseModel):
     """One page of runs, the newest first."""
 

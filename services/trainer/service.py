@@ -125,6 +125,15 @@ class Trainer(Service[TrainerSettings]):
         """Set once the service is told to stop."""
         return self._stopping
 
+    async def check(self, draft: Draft) -> Submission:
+        """
+        Read and check what was sent, as `submit` does, and queue nothing.
+
+        Raises:
+            InvalidInput, TooLarge: what was sent is refused.
+        """
+        return await asyncio.to_thread(prepare, draft, self.table.has)
+
     async def submit(self, draft: Draft, key: str | None) -> tuple[RunRecord, bool]:
         """
         Read, check and queue what was sent; the run, and whether it is new.

@@ -9,7 +9,10 @@ import { Picker } from "./picker.js";
 import { showServices } from "./services.js";
 
 const byId = (id) => document.getElementById(id);
-const map = new TrackMap(byId("map"));
+const map = new TrackMap(byId("map"), (name, note) => {
+  byId("track-title").textContent = name;
+  byId("track-note").textContent = note;
+});
 const camera = new Camera();
 const curves = new Curves(byId("curves"));
 const figures = new Figures();

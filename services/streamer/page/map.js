@@ -16,9 +16,12 @@ export class TrackMap {
   #gliding = false;
   #scale = 1; // cars are drawn larger than life on large tracks
   #shape = null;
+  #onDescribed;
 
-  constructor(svg) {
+  /** `onDescribed` hears the track's name, and a line about it and its cars. */
+  constructor(svg, onDescribed = () => {}) {
     this.#svg = svg;
+    this.#onDescribed = onDescribed;
     const world = node("g", { transform: "scale(1,-1)" });
     for (const name of ["road", "exits", "paths", "cars"]) {
       this.#layers[name] = node("g", { class: `layer-${name}` });
@@ -113,8 +116,7 @@ export class TrackMap {
     const cars = this.#cars.size;
     const driving = cars === 0 ? "no car drives now" : `${cars} ${cars === 1 ? "car drives" : "cars drive"}`;
     this.#svg.setAttribute("aria-label", `Map of ${name}, ${length_m.toFixed(1)} metres; ${driving}`);
-    document.getElementById("track-title").textContent = name;
-    document.getElementById("track-note").textContent = `${length_m.toFixed(1)} m · ${driving}`;
+    this.#onDescribed(name, `${length_m.toFixed(1)} m · ${driving}`);
   }
 }
 
