@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 
 from libs.common.errors import NotFound
 from libs.common.events import RUN_ID_PATTERN
+from services.streamer.api_broadcasts import add_broadcasts
 from services.streamer.assets import PAGE, plotly_script
 from services.streamer.catalogue import RunList
 from services.streamer.curves import CurveRows
@@ -66,6 +67,7 @@ def add_routes(app: FastAPI, streamer: "Streamer") -> None:
     _add_figures(app, streamer)
     _add_pictures(app, streamer)
     _add_live(app, streamer)
+    add_broadcasts(app, streamer)
     add_relay(app, streamer.relay)
 
 

@@ -15,5 +15,8 @@ class StreamerSettings(ServiceSettings):
     linger_s: float = Field(30.0, ge=0)
     # The trainer's API for the page; empty takes the one whose heartbeat is heard.
     trainer_url: str = ""
+    # What stands for {key} in the targets of broadcasts; it is shown to nobody.
+    stream_key: str = Field("", repr=False)
+    most_broadcasts: int = Field(2, ge=0)  # at once; each takes a good part of a processor
     # A viewer is told of changes at most this often; what came between is one change.
     push_every_s: float = Field(0.1, gt=0, le=10)

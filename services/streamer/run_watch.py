@@ -51,6 +51,10 @@ class RunWatch:
         """What a viewer of this run sees."""
         return [*self._scores, self._cars, self._pictures]
 
+    def cars(self) -> list[CarShown]:
+        """Every car that drives now."""
+        return self._traffic.cars()
+
     @property
     def looked_at(self) -> bool:
         """Whether poses and pictures are wanted now."""

@@ -112,14 +112,19 @@ class Ledger:
         self.note(key, state, reference.size_bytes, reference.sha256)
         self._write("UPDATE objects SET etag = ? WHERE key = ?", (etag, key))
 
-    def compared_size(self, key: str, etag: str) -> int | None:
-        """Bytes of the object, if both sides had it when it had this etag here."""
-        rows = self._read(
-            "SELECT size_bytes FROM objects WHERE key = ? AND etag = ? "
-            "AND state IN ('replicated', 'evicted')",
-            (key, etag),
-        )
-        return int(rows[0][0]) if rows else None
+    def suspects(self, contents: Sequence[tuple[str, str]]) -> set[str]:
+        """Keys, of these with their etags here, that the remote may not have as they are."""
+        found = set()
+        with self._lock, self._translated():
+            for key, etag in contents:
+                same = self._connection.execute(
+                    "SELECT 1 FROM objects JOIN remote USING (key, size_bytes) WHERE key = ? "
+                    "AND etag = ? AND state IN ('replicated', 'evicted')",
+                    (key, etag),
+                ).fetchone()
+                if same is None:
+                    found.add(key)
+        return found
 
     def get(self, key: str) -> Upload | None:
         """How an object stands, if it was ever seen."""

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from libs.common.errors import InvalidInput, NotFound, Unavailable
@@ -19,6 +19,8 @@ STRAY_AFTER = timedelta(days=2)
 """An upload in parts that was begun so long ago belongs to no uploader that still lives."""
 
 _NOTED_AT_ONCE = 1000
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -135,16 +137,14 @@ class Mirror:
         """Keys below a prefix of which the remote has no copy, or an old one."""
         ledger = self._ledger
         await asyncio.to_thread(ledger.begin_comparison)
-        held: list[tuple[str, int]] = []
-        async for entry in self.remote_keys(prefix):
-            held.append(entry)
-            if len(held) == _NOTED_AT_ONCE:
-                await asyncio.to_thread(ledger.note_remote, held)
-                held = []
-        await asyncio.to_thread(ledger.note_remote, held)
-        async for item in self._local.listing(prefix):
-            if not await self._is_same(item):
-                yield item.key
+        async for held in in_batches(self.remote_keys(prefix), _NOTED_AT_ONCE):
+            await asyncio.to_thread(ledger.note_remote, held)
+        async for items in in_batches(self._local.listing(prefix), _NOTED_AT_ONCE):
+            contents = [(item.key, item.etag) for item in items]
+            suspects = await asyncio.to_thread(ledger.suspects, contents)
+            for item in items:
+                if item.key in suspects and not await self._is_same(item):
+                    yield item.key
 
     async def forget_strays(self) -> int:
         """Abort uploads in parts below our prefix that nobody goes on with; how many."""
@@ -207,11 +207,8 @@ class Mirror:
     async def _is_same(self, item: Listed) -> bool:
         """Whether objects of one size have one checksum; asked once for each content."""
         ledger, key = self._ledger, item.key
-        there = await asyncio.to_thread(ledger.remote_size, key)
-        if there is None:
+        if await asyncio.to_thread(ledger.remote_size, key) is None:
             return False
-        if await asyncio.to_thread(ledger.compared_size, key, item.etag) == there:
-            return True
         if (found := await self._describe(key)) is not None:
             if not _same(await self._remote.head(self._prefix + key), found.reference):
                 return False
@@ -237,3 +234,15 @@ def _same(there: ObjectRef | None, source: ObjectRef) -> bool:
         source.size_bytes,
         source.sha256,
     )
+
+
+async def in_batches(items: AsyncIterator[Item], size: int) -> AsyncIterator[list[Item]]:
+    """So many items at once; the last batch may be smaller."""
+    batch: list[Item] = []
+    async for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -105,7 +105,7 @@ class Mirroring:
                 there = [1 async for _ in self._remote.listing(f"backup/{prefix}")]
                 if len(there) == count:
                     return
-                await asyncio.sleep(1.0)  # a listing of a large bucket takes its time
+                await asyncio.sleep(10.0)  # a listing of a large bucket takes its time
 
 
 async def fill(local: ObjectStore, count: int) -> None:
