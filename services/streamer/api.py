@@ -72,21 +72,26 @@ def add_routes(app: FastAPI, streamer: "Streamer") -> None:
 
 
 def _add_page(app: FastAPI) -> None:
+    def page(name: str) -> FileResponse:
+        headers = {**REVALIDATE, "Content-Security-Policy": POLICY}
+        return FileResponse(PAGE / name, headers=headers)
+
     @app.get("/", include_in_schema=False)
     @app.get("/runs/{run_id}", include_in_schema=False)
-    async def page() -> FileResponse:
-        headers = {**REVALIDATE, "Content-Security-Policy": POLICY}
-        return FileResponse(PAGE / "index.html", headers=headers)
+    async def live() -> FileResponse:
+        return page("index.html")
 
     @app.get("/manage", include_in_schema=False)
     async def manage() -> FileResponse:
-        headers = {**REVALIDATE, "Content-Security-Policy": POLICY}
-        return FileResponse(PAGE / "manage.html", headers=headers)
+        return page("manage.html")
+
+    @app.get("/compare", include_in_schema=False)
+    async def compare() -> FileResponse:
+        return page("compare.html")
 
     @app.get("/overlay/{run_id}", include_in_schema=False)
     async def overlay() -> FileResponse:
-        headers = {**REVALIDATE, "Content-Security-Policy": POLICY}
-        return FileResponse(PAGE / "overlay.html", headers=headers)
+        return page("overlay.html")
 
     @app.get("/static/plotly.min.js", include_in_schema=False)
     async def plotly() -> FileResponse:

@@ -76,12 +76,24 @@ async def test_a_run_is_begun_watched_stopped_and_deleted_from_the_page(page: Pa
     points = page.locator("[data-curve=progress_pct] .point")
     await expect(points.nth(1)).to_be_attached(timeout=patience)
 
+    await expect(page.locator("#model-files")).to_contain_text(
+        "reward_function.py", timeout=patience
+    )
+    await assert_accessible(page)
+
     await page.goto("/manage")
     await row.locator("[data-deed=stop]").click()
     await expect(row.locator(".state")).to_have_text("stopped", timeout=patience)
     await expect(row.locator("[data-deed=evaluate]")).to_be_visible()
     answer = await page.request.get("/api/models/page-run/files/reward_function.py")
     assert await answer.text() == right
+    await page.goto("/compare?run=page-run&run=nobody")
+    await expect(page.locator("#trouble")).to_contain_text("nobody")
+    await expect(page.locator("figure[data-curve=progress_pct]")).to_have_attribute(
+        "data-runs", "1"
+    )
+    await assert_accessible(page)
+    await page.goto("/manage")
     await row.locator("[data-deed=copy]").click()
     await expect(page.locator("#reward")).to_have_value(right)
     await page.click("#close-editor")

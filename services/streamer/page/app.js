@@ -5,6 +5,7 @@ import { Curves } from "./curves.js";
 import { Figures, clearStatus } from "./figures.js";
 import { Live } from "./live.js";
 import { TrackMap } from "./map.js";
+import { showModel } from "./model.js";
 import { Picker } from "./picker.js";
 import { showServices } from "./services.js";
 
@@ -22,6 +23,7 @@ const START = "Train the starter car. It appears here the moment it is queued.";
 
 let shown = null; // the run on the page
 let trackOf = null; // the run whose track is drawn
+let modelOf = { run: null, checkpoint: null }; // what the card of the model shows
 let isMissing = false; // whether the server knows no run of that name
 
 const live = new Live(
@@ -64,6 +66,7 @@ function show(runId) {
 
 function forget() {
   trackOf = null;
+  byId("model").hidden = true;
   map.clear();
   camera.clear();
   curves.clear();
@@ -85,6 +88,11 @@ function onFigures(value) {
   figures.show(value);
   say(value.complete ? "" : "Reading the run's events…");
   curves.setEvaluations(value.evaluations);
+  const checkpoint = value.session.checkpoint;
+  if (checkpoint !== modelOf.checkpoint || shown !== modelOf.run) {
+    modelOf = { run: shown, checkpoint };
+    showModel(shown, () => shown === modelOf.run);
+  }
   if (trackOf !== shown && value.track) drawTrack(shown);
 }
 
