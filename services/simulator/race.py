@@ -13,6 +13,7 @@ start by then. What the cars of an arena do depends on their seeds and their com
 on other arenas, on threads or on how many cars there are.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -46,6 +47,7 @@ from services.simulator.traffic import NO_TRAFFIC, find_others, plan_traffic
 from services.simulator.vehicle import (
     CAR,
     CONTROL_HZ,
+    REFERENCE_POINT_M,
     Cars,
     drive_cars,
     dynamics_for,
@@ -280,6 +282,21 @@ class Race:
         """Where all cars are; `x_m`, `y_m` is the point that logs record."""
         fields = ("front_x_m", "front_y_m", "heading_rad", "speed_mps", "progress_pct", "episode")
         return [CarState(*values) for values in self._cars[list(fields)].tolist()]
+
+    def pose(
+        self, car: int, *, front_x_m: float, front_y_m: float, heading_rad: float, **seen: float
+    ) -> None:
+        """
+        Put a car where a log has it, to be looked at; the race does not go on from there.
+
+        `seen` is what else is shown of it, as `progress_pct`.
+        """
+        state = self._cars[car]
+        state["x_m"] = front_x_m - REFERENCE_POINT_M * math.cos(heading_rad)
+        state["y_m"] = front_y_m - REFERENCE_POINT_M * math.sin(heading_rad)
+        seen |= {"front_x_m": front_x_m, "front_y_m": front_y_m, "heading_rad": heading_rad}
+        for name, value in seen.items():
+            state[name] = value
 
     def frame(self, car: int, width: int = 320, height: int = 240) -> NDArray[np.uint8]:
         """(height, width, 3) picture of what a car sees, for people."""
