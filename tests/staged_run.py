@@ -109,6 +109,7 @@ class StagedRun:
                 mean_reward=sum(episode.reward for episode in ended) / max(len(ended), 1),
                 mean_progress_pct=sum(e.progress_pct for e in ended) / max(len(ended), 1),
                 completion_ratio=laps / max(len(ended), 1),
+                action_counts=(3, 5, 8, 5, 3),
                 losses=(losses,),
             )
         )

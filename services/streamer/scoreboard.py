@@ -21,6 +21,7 @@ from libs.common.events import (
     TrackRef,
     TrialResult,
 )
+from services.streamer.action_use import ActionUse, action_use
 from services.streamer.curves import Curves, row_of
 from services.streamer.life import LIFE_EVENTS, RunLife, Status
 from services.streamer.paths import Paths
@@ -90,6 +91,7 @@ class Figures(Shown):
     session: SessionFigures
     peaks: Peaks
     evaluations: list[EvaluationFigures]  # the last ones, oldest first
+    actions: list[ActionUse]  # of the last iteration
     trouble: str | None  # what went wrong last, as where the reward function raised
     complete: bool  # False while older events of the run are still being read
 
@@ -147,9 +149,15 @@ class Scoreboard:
             session=self._session(),
             peaks=self._peaks,
             evaluations=self._evaluations.since(0),
+            actions=self._action_use(),
             trouble=self._trouble,
             complete=complete,
         )
+
+    def _action_use(self) -> list[ActionUse]:
+        if self.spec is None or self._iteration is None:
+            return []
+        return action_use(self.spec.metadata, self._iteration.action_counts)
 
     def _session(self) -> SessionFigures:
         life, last = self._life, self._iteration

@@ -138,6 +138,8 @@ async def test_figures_curves_and_the_evaluation_follow_the_events(
     await expect(page.locator("#trials .failed")).to_have_text("55.0 %off track")
     await run.end(reason="5 of 5 laps")
     await expect(page.locator("#status")).to_contain_text("finished5 of 5 laps")
+    await expect(page.locator("#uses li")).to_have_count(5)
+    await expect(page.locator("#uses li").nth(2)).to_have_text(re.compile(r"straight.*33\.3 %"))
 
 
 async def test_cars_move_over_the_track_and_the_camera_shows_what_the_first_one_sees(

@@ -5,7 +5,8 @@ import { NOTHING, amount, percent } from "./format.js";
 const DRAW_EVERY_MS = 800;
 const CHARTS = [
   { column: "progress_pct", title: "Progress", unit: " %", range: [0, 104], format: percent },
-  { column: "completion_pct", title: "Laps completed", unit: " %", range: [0, 104], format: percent },
+  // What the console drew: below 20 % a model has not learned to lap, from 40 % on it does.
+  { column: "completion_pct", title: "Laps completed", unit: " %", range: [0, 104], format: percent, lines: [20, 40] },
   { column: "reward", title: "Reward", unit: "" },
   { column: "lap_s", title: "Lap time", unit: " s" },
   { column: "entropy", title: "Entropy", unit: "" },
@@ -139,7 +140,7 @@ function evaluationsOf(evaluations, value, colour) {
   };
 }
 
-function layoutOf({ range }, colour) {
+function layoutOf({ range, lines = [] }, colour) {
   const axis = {
     gridcolor: colour("grid"), linecolor: colour("line"), zeroline: false, fixedrange: true,
     tickfont: { size: 11, color: colour("quiet") }, nticks: 4, automargin: true,
@@ -149,6 +150,10 @@ function layoutOf({ range }, colour) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "inherit", color: colour("text") },
     hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("text") } },
+    shapes: lines.map((y) => ({
+      type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, layer: "below",
+      line: { color: colour("quiet"), width: 1, dash: "dot" },
+    })),
     xaxis: { ...axis, showgrid: false, rangemode: "tozero", tickformat: "d" },
     yaxis: { ...axis, ...(range ? { range } : { rangemode: "normal" }) },
   };

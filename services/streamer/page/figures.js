@@ -24,6 +24,7 @@ export class Figures {
     showPeaks(figures.peaks, figures.run_id);
     this.#showSession(figures);
     showEvaluation(figures.evaluations.at(-1));
+    showActions(figures.actions);
     byId("trouble").hidden = !figures.trouble;
     byId("trouble").textContent = figures.trouble ?? "";
     document.title = pageTitle(figures);
@@ -123,6 +124,21 @@ function showEvaluation(evaluation) {
   }
   note.textContent = `${evaluation.completed} of ${evaluation.trials.length} laps · ${checkpointName(evaluation.checkpoint)}`;
   byId("trials").replaceChildren(...evaluation.trials.map(trial));
+}
+
+function showActions(actions) {
+  byId("use").hidden = actions.length === 0;
+  const lines = actions.map(({ label, share }) => {
+    const [line, bar, fill, value] = ["li", "span", "span", "span"].map((tag) => document.createElement(tag));
+    bar.className = "bar-of";
+    fill.style.width = `${(100 * share).toFixed(1)}%`;
+    value.className = "share";
+    value.textContent = `${percent(100 * share)} %`;
+    bar.append(fill);
+    line.append(label, bar, value);
+    return line;
+  });
+  byId("uses").replaceChildren(...lines);
 }
 
 function trial({ trial: number, lap_s, progress_pct, status }) {
