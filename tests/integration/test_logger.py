@@ -109,14 +109,23 @@ async def test_each_event_is_there_once_after_the_logger_was_killed_in_a_flood(
     connect: Connect, logger: ServiceProcess, tmp_path: Path, seed: int
 ) -> None:
     simulator, chance = await connect("simulator"), random.Random(seed)
-    events = [episode(n, f"r{n % 3}", steps=chance.randrange(1, 200)) for n in range(900)]
+    events: list[EpisodeEnded] = []
+    is_over = asyncio.Event()
+
+    async def flood() -> None:
+        while not is_over.is_set():
+            number = len(events)
+            events.append(episode(number, f"r{number % 3}", steps=chance.randrange(1, 200)))
+            await simulator.publish(events[-1])
+
     with logger:
-        flood = asyncio.create_task(publish(simulator, events))
+        flooding = asyncio.create_task(flood())
         for _ in range(2):
             await grown_by(journal_of(tmp_path, "r0"), chance.randrange(1, 400_000))
             logger.kill()
             await asyncio.to_thread(logger.start)
-        await flood
+        is_over.set()
+        await flooding
         for run in ("r0", "r1", "r2"):
             mine = [one.id for one in events if one.run_id == run]
             await wait_for_ids(journal_of(tmp_path, run), mine)

@@ -60,6 +60,8 @@ function show(runId) {
   shown = runId;
   isMissing = false;
   picker.setChosen(runId);
+  byId("mjpeg").href = `/v1/runs/${runId}/camera.mjpg`;
+  byId("overlay").href = `/overlay/${runId}`;
   showEmpty(runId);
   live.follow(runId);
 }
