@@ -25,6 +25,7 @@ from libs.common.errors import Unavailable
 from libs.common.s3 import StoreAddress
 
 BIN = Path(sys.executable).parent
+MOST_VOLUMES = 2000  # each test has a bucket, and each bucket volumes of its own
 S3_PORTS = 5  # s3, master, volume, filer, admin; each takes port + 10000 for gRPC too
 PING, PONG = b"GET /_ping HTTP/1.1\r\nHost: engine\r\n\r\n", b"HTTP/1.1 200"
 PATIENCE_S = 3.0  # an engine that is slower than this is none that tests should wait for
@@ -212,6 +213,7 @@ class S3Server:
             *("weed", "mini", f"-dir={folder}", "-ip=127.0.0.1"),
             *(f"-ip.bind={self._runner.address}", *ports, f"-s3.config={folder / 's3.json'}"),
             *("-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+            f"-volume.max={MOST_VOLUMES}",
         )
         _wait_for_answer(self.endpoint)
 

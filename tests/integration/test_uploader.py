@@ -215,11 +215,17 @@ async def test_a_full_disk_ends_no_uploader_and_what_it_holds_up_follows(
         most = (tmp_path / "uploader.sqlite-wal").stat().st_size  # its log file is smaller
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
         second = await stage.save(2, b"2")
-        await stage.wait_for_told(ReplicationFailed, second)
+        await wait_for_failure(stage, second)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
         await stage.wait_for_copy(second, b"2")
         await stage.wait_for_state(second, "replicated")
         assert stage.uploader.process.poll() is None
+
+
+@wait
+async def wait_for_failure(stage: Stage, key: str) -> None:
+    told = {event.source.uri for event in await stage.told(ReplicationFailed)}
+    assert stage.objects.uri(key) in told
 
 
 async def test_an_outage_is_told_by_readyz_until_it_is_over(
