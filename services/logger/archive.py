@@ -11,7 +11,11 @@ import stamina
 from libs.common.deepracer import layout
 from libs.common.errors import Unavailable
 from libs.common.events import PLATFORM, LogArchived, ObjectRef
-from libs.common.journal import Journals, journal_path, segment_folder
+from libs.common.journal import Journals
+from libs.common.journal_reading import (
+    journal_path,
+    segment_folder,
+)
 from libs.common.log import get_log
 from libs.common.objects import ObjectStore
 from libs.common.segments import (

@@ -8,7 +8,10 @@ from typing import Literal, get_args
 
 from libs.common.errors import InvalidInput
 from libs.common.events import REGISTRY, Event, LogWritten, MessageRejected
-from libs.common.journal import Entry, read_entries
+from libs.common.journal_reading import (
+    Entry,
+    read_entries,
+)
 from libs.common.segments import SegmentAway
 
 PIECE_BYTES = 256 * 1024

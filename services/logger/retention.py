@@ -5,7 +5,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 
 from libs.common.events import PLATFORM
-from libs.common.journal import Journals, journal_path
+from libs.common.journal import Journals
+from libs.common.journal_reading import (
+    journal_path,
+)
 from libs.common.log import get_log
 from libs.common.segments import COMPRESSED, Segment, leave
 from services.logger.archive import Archive, segment_key

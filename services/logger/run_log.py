@@ -36,7 +36,12 @@ from libs.common.events import (
     StepColumns,
     decode_as,
 )
-from libs.common.journal import Entry, read_entries, read_line, read_tail
+from libs.common.journal_reading import (
+    Entry,
+    read_entries,
+    read_line,
+    read_tail,
+)
 
 TAIL_BYTES = 64 * 1024
 """How much of a journal's end is looked at to see whether there is nothing left to do."""

@@ -12,7 +12,12 @@ from prometheus_client.core import Metric
 from libs.common.bus import Kept
 from libs.common.errors import NotFound, StartupFailed, Unavailable
 from libs.common.events import PLATFORM, ReplicationAsked, ReplicationTold
-from libs.common.journal import Entry, Journals, Line, journal_exists, journal_path
+from libs.common.journal import Journals, Line
+from libs.common.journal_reading import (
+    Entry,
+    journal_exists,
+    journal_path,
+)
 from libs.common.metrics import counter, gauge
 from libs.common.segments import SegmentAway
 from libs.common.service import Service

@@ -22,7 +22,9 @@ from libs.common.events import (
     RunQueued,
     decode_as,
 )
-from libs.common.journal import Entry
+from libs.common.journal_reading import (
+    Entry,
+)
 
 LogKind = Literal["training", "simulation"]
 LOG_KINDS: tuple[LogKind, ...] = get_args(LogKind)

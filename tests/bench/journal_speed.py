@@ -25,7 +25,10 @@ from rich.table import Table
 
 from libs.common.bus import Bus
 from libs.common.events import Event, LogWritten
-from libs.common.journal import identify, journal_path
+from libs.common.journal_reading import (
+    identify,
+    journal_path,
+)
 from tests.servers import NatsServer, S3Server, ServerSettings
 from tests.service_process import ServiceProcess
 

@@ -20,7 +20,10 @@ from libs.common.deepracer import layout
 from libs.common.deepracer.simtrace import TRACE_FIELDS
 from libs.common.errors import InvalidInput
 from libs.common.events import EpisodeEnded, EpochLosses
-from libs.common.journal import Journals, Line, journal_path
+from libs.common.journal import Journals, Line
+from libs.common.journal_reading import (
+    journal_path,
+)
 from libs.common.tracks import load_built_in
 from services.logger.playback import Playback
 from services.logger.run_log import RunLog

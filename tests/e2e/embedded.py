@@ -14,7 +14,10 @@ import psutil
 import stamina
 
 from libs.common.events import Message
-from libs.common.journal import journal_path, read_events
+from libs.common.journal_reading import (
+    journal_path,
+    read_events,
+)
 from tests.servers import BIN, is_free
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,11 @@ import pytest
 
 from libs.common.bus import Bus
 from libs.common.events import LogWritten, ObjectRef
-from libs.common.journal import journal_path, read_entries, segment_folder
+from libs.common.journal_reading import (
+    journal_path,
+    read_entries,
+    segment_folder,
+)
 from libs.common.objects import ObjectStore
 from libs.common.segments import segments_of
 from tests.mirror_stage import remote_variables, saved, wait

@@ -23,7 +23,11 @@ from libs.common.deepracer import layout
 from libs.common.deepracer.metrics import encode, evaluation_metrics, training_metrics
 from libs.common.deepracer.simtrace import simtrace_csv, start_times_s
 from libs.common.events import EpisodeEnded, Event, LogArchived, LogWritten, RunStarted
-from libs.common.journal import journal_path, read_entries, read_events
+from libs.common.journal_reading import (
+    journal_path,
+    read_entries,
+    read_events,
+)
 from libs.common.objects import ObjectStore
 from tests.conftest import Connect
 from tests.driven import episode, evaluation_ended, run_ended, run_queued

@@ -14,7 +14,10 @@ import pytest
 from fluent.sender import FluentSender
 
 from libs.common.events import LogWritten
-from libs.common.journal import journal_path, read_events
+from libs.common.journal_reading import (
+    journal_path,
+    read_events,
+)
 from libs.common.objects import ObjectStore
 from tests.conftest import Connect
 from tests.driven import episode

@@ -13,7 +13,12 @@ import zstandard
 from libs.common.bus import Bus
 from libs.common.deepracer import layout
 from libs.common.events import LogArchived, LogWritten
-from libs.common.journal import journal_path, read_entries, read_events, segment_folder
+from libs.common.journal_reading import (
+    journal_path,
+    read_entries,
+    read_events,
+    segment_folder,
+)
 from libs.common.objects import ObjectStore
 from libs.common.segments import AWAY, COMPRESSED, segments_of
 from tests.conftest import Connect

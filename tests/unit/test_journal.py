@@ -10,11 +10,9 @@ import psutil
 import pytest
 
 from libs.common.events import RunEnded, RunInterrupted
-from libs.common.journal import (
+from libs.common.journal import Journal, Journals, Line
+from libs.common.journal_reading import (
     BLOCK_BYTES,
-    Journal,
-    Journals,
-    Line,
     end_of_last_line,
     identify,
     journal_path,

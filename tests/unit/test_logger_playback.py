@@ -6,7 +6,10 @@ import pytest
 
 from libs.common.errors import InvalidInput
 from libs.common.events import Event, LogWritten, MessageRejected
-from libs.common.journal import Journals, Line, journal_path
+from libs.common.journal import Journals, Line
+from libs.common.journal_reading import (
+    journal_path,
+)
 from services.logger.playback import PIECE_BYTES, Level, Playback, Selection, event_types
 from tests.driven import episode, run_ended
 

@@ -11,7 +11,10 @@ from libs.common.deepracer import layout
 from libs.common.deepracer.metrics import encode, training_metrics
 from libs.common.deepracer.simtrace import simtrace_csv, start_times_s
 from libs.common.events import Event, LogArchived, ObjectRef, RunDeleted, RunStarted
-from libs.common.journal import Journals, Line, journal_path
+from libs.common.journal import Journals, Line
+from libs.common.journal_reading import (
+    journal_path,
+)
 from services.logger.run_log import DueFile, RunLog, is_settled
 from tests.driven import CARS, episode, evaluation_ended, run_ended, run_queued
 

@@ -10,10 +10,8 @@ import zstandard
 
 from libs.common.errors import InvalidInput
 from libs.common.events import RunInterrupted
-from libs.common.journal import (
-    Journal,
-    Journals,
-    Line,
+from libs.common.journal import Journal, Journals, Line
+from libs.common.journal_reading import (
     journal_exists,
     journal_path,
     read_entries,
