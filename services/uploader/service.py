@@ -1,7 +1,6 @@
 """The uploader: every announced object into a second store, and again until it is there."""
 
 import asyncio
-import hashlib
 from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
 from typing import Any
@@ -10,19 +9,17 @@ from aiolimiter import AsyncLimiter
 from fastapi import FastAPI
 from prometheus_client.core import Metric
 
-from libs.common.errors import Conflict, InvalidInput, PlatformError, Unavailable
+from libs.common.errors import Conflict, PlatformError, Unavailable
 from libs.common.events import (
     PLATFORM,
     REGISTRY,
     ArtifactEvent,
-    ArtifactReplicated,
     BestCheckpointChosen,
     CheckpointSaved,
     ObjectBrought,
     ObjectRef,
     ObjectWanted,
     ReplicationAsked,
-    ReplicationFailed,
     ReplicationTold,
     RunDeleted,
     RunEnded,
@@ -33,16 +30,14 @@ from libs.common.multipart import Throttle
 from libs.common.objects import ObjectStore, split_uri
 from libs.common.service import Service
 from services.uploader.api import add_routes
-from services.uploader.cache import MIRRORED, Cache
+from services.uploader.cache import Cache
 from services.uploader.config import UploaderSettings
-from services.uploader.ledger import Ledger, run_of
-from services.uploader.mirror import Mirror, Mirrored
+from services.uploader.ledger import Ledger
+from services.uploader.mirror import Mirror
+from services.uploader.replication import Replication
 
 ACK_WAIT_S = 6.0
 """After this an event that a killed uploader had in hand comes again."""
-
-OUTAGE_PROBE_S = 5.0
-"""How often a remote that was away is asked whether it is back."""
 
 NO_REMOTE = "no remote is configured: DR_UPLOADER_REMOTE_BUCKET names its bucket"
 
@@ -60,11 +55,8 @@ class Uploader(Service[UploaderSettings]):
         super().__init__(settings)
         self._mirror: Mirror | None = None
         self._cache: Cache | None = None
-        self._remote: ObjectStore | None = None
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._replication: Replication | None = None
         self._stack = AsyncExitStack()
-        self._replicated = self._replicated_bytes = self._failing = 0
-        self._outage = ""
 
     async def start(self) -> None:
         """Subscribe to every event class that announces artifacts."""
@@ -76,12 +68,19 @@ class Uploader(Service[UploaderSettings]):
         if not settings.remote_bucket:
             self.log.info("idle: no remote is configured", variable="DR_UPLOADER_REMOTE_BUCKET")
             return
-        self._remote = await self._stack.enter_async_context(
+        remote = await self._stack.enter_async_context(
             ObjectStore(settings.remote, settings.remote_patience_s)
         )
         throttle = Throttle(settings.parts_at_once, _admission(settings.bandwidth_bytes_per_s))
-        self._mirror = Mirror(
-            self.objects, self._remote, self.ledger, settings.remote_prefix, throttle
+        self._mirror = Mirror(self.objects, remote, self.ledger, settings.remote_prefix, throttle)
+        self._replication = Replication(
+            self.objects,
+            remote,
+            self._mirror,
+            self.ledger,
+            self.place,
+            settings.concurrency,
+            self.bus.publish,
         )
         self._cache = Cache(self.objects, self._mirror, self.ledger, settings.cache_max_bytes)
         await self._subscribe_to_runs()
@@ -104,30 +103,11 @@ class Uploader(Service[UploaderSettings]):
 
     async def work(self) -> None:
         """Compare both sides now and then: what no event told is copied too."""
-        while self._mirror is not None:
-            await self._reconcile(self._mirror)
-            if not self._outage:
+        while (replication := self._replication) is not None:
+            await replication.compare()
+            if not replication.outage:
                 await self._trim()
-            await self._pause()
-
-    async def _pause(self) -> None:
-        """Until it is time to compare again: in an outage, until the remote can be used."""
-        assert self._remote is not None
-        began_in_outage, clock = bool(self._outage), asyncio.get_running_loop().time
-        ends_s = clock() + self.settings.reconcile_s
-        while (left_s := ends_s - clock()) > 0:
-            await asyncio.sleep(min(left_s, OUTAGE_PROBE_S))
-            if not self._outage:
-                if began_in_outage:
-                    return
-                continue
-            try:
-                await self._remote.ensure_bucket()
-            except PlatformError as error:
-                self._note_outage(str(error))
-            else:
-                self._outage = ""
-                return
+            await replication.pause(self.settings.reconcile_s)
 
     async def stop(self) -> None:
         """Close the remote."""
@@ -139,7 +119,8 @@ class Uploader(Service[UploaderSettings]):
 
     def problems(self) -> list[str]:
         """A remote that is away: the backlog waits for it."""
-        return [self._outage] if self._outage else []
+        outage = self._replication.outage if self._replication else ""
+        return [outage] if outage else []
 
     @property
     def has_remote(self) -> bool:
@@ -170,28 +151,42 @@ class Uploader(Service[UploaderSettings]):
 
     def detail(self) -> dict[str, Any]:
         """Where the mirror is, and how it stands."""
-        return {"remote": self.place, "replicated": self._replicated, "failing": self._failing}
+        done = self._replication
+        return {
+            "remote": self.place,
+            "replicated": done.replicated if done else 0,
+            "failing": done.failing if done else 0,
+        }
 
     def measures(self) -> Iterable[Metric]:
         """How the mirror stands."""
-        yield counter("slipstream_uploads", "Objects copied to the remote.", self._replicated)
+        done = self._replication
         yield counter(
-            "slipstream_upload_bytes", "Bytes copied to the remote.", self._replicated_bytes
+            "slipstream_uploads",
+            "Objects copied to the remote.",
+            done.replicated if done else 0,
+        )
+        yield counter(
+            "slipstream_upload_bytes",
+            "Bytes copied to the remote.",
+            done.replicated_bytes if done else 0,
         )
         yield gauge(
             "slipstream_uploads_failing",
             "Objects that could not be copied and are tried again.",
-            self._failing,
+            done.failing if done else 0,
         )
 
     # -- what comes over the bus -------------------------------------------------------------
 
     async def on_artifacts(self, event: ArtifactEvent) -> None:
         """Copy the objects of one event, all that can be copied."""
+        assert self._replication is not None
+        bring = self._replication.bring
         ours = [artifact for artifact in event.artifacts if self._is_ours(artifact)]
         with suppress(Unavailable):  # a full disk must not keep the objects from being copied
             await self._protect(event, ours)
-        done = [await self._bring(artifact, event.run_id, event.id) for artifact in ours]
+        done = [await bring(artifact, event.run_id, event.id) for artifact in ours]
         await self._protect(event, ours)
         if not all(done):
             raise ReplicationPending(f"{done.count(False)} of {len(done)} objects of {event.id}")
@@ -244,109 +239,6 @@ class Uploader(Service[UploaderSettings]):
         if not ours:
             self.log.warning("not mirrored: it lies in another bucket", uri=artifact.uri)
         return ours
-
-    # -- copying -----------------------------------------------------------------------------
-
-    async def _bring(self, artifact: ObjectRef, run_id: str, cause: str | None) -> bool:
-        """Whether the object is on both sides now, or gone."""
-        key, ledger = split_uri(artifact.uri)[1], self.ledger
-        try:
-            async with self._slots:
-                known = await asyncio.to_thread(ledger.get, key)
-                if known is None or known.state == "waiting":
-                    size_bytes, digest = artifact.size_bytes, artifact.sha256
-                    await asyncio.to_thread(ledger.note, key, "copying", size_bytes, digest)
-                mirrored = await self.mirror.bring(key)
-            if mirrored is None:
-                await asyncio.to_thread(ledger.forget, key)
-            else:
-                await self._note(key, mirrored)
-        except PlatformError as error:
-            await self._tell_failure(artifact, run_id, cause, error)
-            return False
-        self._outage = ""
-        if known is not None and known.state == "failing":
-            self._failing -= 1
-        if mirrored is not None:
-            await self._tell(mirrored, run_id, cause)
-        return True
-
-    async def _note(self, key: str, mirrored: Mirrored) -> None:
-        source, held = mirrored.source, await asyncio.to_thread(self.ledger.get, key)
-        if held is None or held.state != "evicted" or mirrored.copied:
-            await asyncio.to_thread(
-                self.ledger.note, key, "replicated", source.size_bytes, source.sha256
-            )
-
-    async def _tell(self, mirrored: Mirrored, run_id: str, cause: str | None) -> None:
-        """Once for each content: a repeat has the same id."""
-        if mirrored.copied:
-            self._replicated += 1
-            self._replicated_bytes += mirrored.source.size_bytes
-        name = f"{mirrored.remote_uri} {mirrored.source.sha256}"
-        await self.bus.publish(
-            ArtifactReplicated(
-                id=hashlib.sha256(name.encode()).hexdigest()[:32],
-                run_id=run_id,
-                cause=cause,
-                source=mirrored.source,
-                remote_uri=mirrored.remote_uri,
-            )
-        )
-
-    async def _tell_failure(
-        self, artifact: ObjectRef, run_id: str, cause: str | None, error: PlatformError
-    ) -> None:
-        """Once for each object and outage, however often it is tried."""
-        key, reason = split_uri(artifact.uri)[1], str(error)
-        if not isinstance(error, InvalidInput):
-            self._note_outage(reason)
-        known = await asyncio.to_thread(self.ledger.get, key)
-        size_bytes, digest = artifact.size_bytes, artifact.sha256
-        with suppress(Unavailable):  # a full disk must not end the service
-            await asyncio.to_thread(self.ledger.note, key, "failing", size_bytes, digest, reason)
-        if known is not None and known.state == "failing":
-            return
-        self._failing += 1
-        self.log.warning("not mirrored yet", run_id=run_id, key=key, reason=reason)
-        await self.bus.publish(
-            ReplicationFailed(run_id=run_id, cause=cause, source=artifact, reason=reason)
-        )
-
-    def _note_outage(self, reason: str) -> None:
-        self._outage = f"the remote {self.place} can't be used, the backlog waits: {reason}"
-
-    # -- comparing ---------------------------------------------------------------------------
-
-    async def _reconcile(self, mirror: Mirror) -> None:
-        """Copy what differs; an outage ends the pass, the next one goes on."""
-        assert self._remote is not None
-        try:
-            await self._remote.ensure_bucket()
-            for prefix in MIRRORED:
-                keys = [key async for key in mirror.differing(prefix)]
-                await self._bring_all(keys)
-            await mirror.forget_strays()
-        except PlatformError as error:
-            self._note_outage(str(error))
-            self.log.warning("both sides can't be compared", reason=str(error))
-        else:
-            self._outage = ""
-        totals = await asyncio.to_thread(self.ledger.totals)
-        self._failing = totals["failing"][0]
-
-    async def _bring_all(self, keys: list[str]) -> None:
-        waiting = iter(keys)
-
-        async def work_off() -> None:
-            for key in waiting:
-                artifact = ObjectRef(uri=self.objects.uri(key), sha256="", size_bytes=0)
-                if not await self._bring(artifact, run_of(key), None):
-                    return
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self.settings.concurrency):
-                group.create_task(work_off())
 
     async def _trim(self) -> None:
         """Give up the oldest objects where the cache holds more than it should."""

@@ -139,11 +139,11 @@ async def test_a_target_that_is_not_there_is_told_and_tried_again_without_its_ke
     assert shown["target"] == target
 
 
-@pytest.mark.parametrize("target", ["file:///etc/x", "udp://", "http://x/y", "/tmp/x.mp4"])
-async def test_other_targets_are_refused(http: httpx.AsyncClient, target: str) -> None:
-    answer = await http.post(f"/runs/{RUN}/broadcasts", json={"target": target})
-    assert answer.status_code == 422
-    assert "accepted: hls, udp://" in answer.text
+async def test_other_targets_are_refused(http: httpx.AsyncClient) -> None:
+    for target in ("file:///etc/x", "udp://", "http://x/y", "/tmp/x.mp4"):
+        answer = await http.post(f"/runs/{RUN}/broadcasts", json={"target": target})
+        assert answer.status_code == 422, target
+        assert "accepted: hls, udp://" in answer.text
 
 
 async def test_there_are_no_more_broadcasts_than_may_be(http: httpx.AsyncClient) -> None:
