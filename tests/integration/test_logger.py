@@ -108,7 +108,7 @@ async def test_every_event_is_in_its_runs_journal_as_it_was_published(
     assert all(isinstance(event, LogWritten) and event.service == "logger" for event in said)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 async def test_each_event_is_there_once_after_the_logger_was_killed_in_a_flood(
     connect: Connect, logger: ServiceProcess, tmp_path: Path, seed: int
 ) -> None:

@@ -99,6 +99,7 @@ async def test_a_udp_stream_is_video_without_a_gap(http: httpx.AsyncClient) -> N
     assert (await http.get("/broadcasts")).json() == []
 
 
+@pytest.mark.slow
 async def test_hls_is_played_from_the_streamer_and_ffmpeg_that_dies_is_begun_again(
     http: httpx.AsyncClient,
 ) -> None:

@@ -141,6 +141,7 @@ async def wait_for_sent(stage: Stage, size_bytes: int) -> None:
     assert transfers[0]["sent_bytes"] >= size_bytes
 
 
+@pytest.mark.slow
 async def test_an_object_that_changes_during_its_upload_is_copied_as_it_is_in_the_end(
     stage: Stage,
 ) -> None:
@@ -156,6 +157,7 @@ async def test_an_object_that_changes_during_its_upload_is_copied_as_it_is_in_th
         await stage.wait_for_state(key, "replicated")
 
 
+@pytest.mark.slow
 async def test_a_connection_that_is_reset_again_and_again_loses_nothing(
     stage: Stage, far_server: S3Server
 ) -> None:
@@ -205,6 +207,7 @@ async def test_a_ledger_that_is_broken_is_begun_anew(stage: Stage, tmp_path: Pat
     assert (tmp_path / "uploader.broken").exists()
 
 
+@pytest.mark.slow
 async def test_a_full_disk_ends_no_uploader_and_what_it_holds_up_follows(
     stage: Stage, tmp_path: Path
 ) -> None:
