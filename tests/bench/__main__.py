@@ -14,6 +14,7 @@ ROWS = (
     "engine_speed",
     "journal_speed",
     "upload_speed",
+    "viewers_cost",
 )
 
 if __name__ == "__main__":
