@@ -84,6 +84,7 @@ class Judge:
                 metadata=spec.metadata,
                 reward_function=spec.reward_function,
                 trials=spec.evaluation.trials,
+                rules=spec.evaluation.rules,
                 seed=spec.seed,
                 world=spec.world,
                 randomisation=spec.randomisation,
@@ -103,16 +104,16 @@ class Judge:
         self._settle(event.evaluation_id)
         trials = event.trials
         metric = mean_progress_pct(trials)
-        laps = sum(trial.status == "lap_complete" for trial in trials)
+        clean = sum(trial.clean for trial in trials)
         self._log.info(
-            "checkpoint evaluated", checkpoint=checkpoint.name, laps=laps, progress_pct=metric
+            "checkpoint evaluated", checkpoint=checkpoint.name, laps=clean, progress_pct=metric
         )
         self._best_progress_pct = max(metric, self._best_progress_pct)
         found = rank(trials, self._order.spec.evaluation.best_by)
         if self._best is None or found >= self._best:
             self._best = found
             await self._store.choose_best(checkpoint, trials, metric)
-        self._complete_in_a_row = self._complete_in_a_row + 1 if laps == len(trials) else 0
+        self._complete_in_a_row = self._complete_in_a_row + 1 if clean == len(trials) else 0
         target = self._order.spec.limits.target_evaluations
         if 0 < target <= self._complete_in_a_row:
             return f"every trial completed its lap in {target} evaluations in a row"

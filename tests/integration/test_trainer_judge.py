@@ -1,13 +1,16 @@
 """Which checkpoints of a run are evaluated, and which of them is the best, on a real bus."""
 
+import asyncio
+
 import pytest
 
 from libs.common.bus import Bus
 from libs.common.deepracer.folder import read_run_folder
-from libs.common.deepracer.run_spec import BestBy, EvaluationSpec, LimitsSpec
+from libs.common.deepracer.run_spec import BestBy, EvaluationRules, EvaluationSpec, LimitsSpec
 from libs.common.events import (
     BestCheckpointChosen,
     CheckpointRef,
+    EvaluatePolicy,
     EvaluationEnded,
     ObjectRef,
     TrackRef,
@@ -23,11 +26,13 @@ from tests.trainer_process import run_folder
 POLICY = ObjectRef(uri="s3://bucket/model.pb", size_bytes=1, sha256="0" * 64)
 
 
-def order(best_by: BestBy = "progress", target: int = 0) -> LearnerOrder:
+def order(
+    best_by: BestBy = "progress", target: int = 0, rules: EvaluationRules = "clean"
+) -> LearnerOrder:
     files = run_folder(**{"run.yaml": "track: oval\nname: one\n"})
     spec = read_run_folder({name: text.encode() for name, text in files.items()}).value
     changes = {
-        "evaluation": EvaluationSpec(best_by=best_by),
+        "evaluation": EvaluationSpec(best_by=best_by, rules=rules),
         "limits": LimitsSpec(target_evaluations=target),
     }
     track = TrackRef(name="oval", sha256="0" * 64)
@@ -134,6 +139,23 @@ async def test_the_best_is_chosen_by_completion_and_then_by_what_was_asked_for(
     chosen = await court.chosen()
     assert [number for number, _, _ in chosen] == numbers
     assert chosen[0] == (1, 60.0, best_by)
+
+
+async def test_a_run_for_races_is_judged_by_race_rules(
+    connect: Connect, objects: ObjectStore
+) -> None:
+    court = Court(order("lap_time", target=1, rules="race"), await connect("trainer"), objects)
+    asked: asyncio.Queue[EvaluatePolicy] = asyncio.Queue()
+    simulator = await connect("simulator")
+    await simulator.subscribe(EvaluatePolicy, asked.put, durable="evaluations")
+    put_back = lap(21, 5).model_copy(update={"reset_count": 1})
+    for number, trial in enumerate([put_back, lap(24, 5), put_back], start=1):
+        assert await court.consider(number, at_s=number, promising=True)
+        assert (await asked.get()).rules == "race"
+        told = await court.hear(number, number + 0.5, trial)
+        # Only what was never put back ends a run: that is what a target asks for.
+        assert (told is not None) == trial.clean
+    assert [number for number, _, _ in await court.chosen()] == [1, 3]
 
 
 async def test_another_attempt_remembers_the_best_of_the_one_before(

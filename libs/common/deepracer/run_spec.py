@@ -88,7 +88,7 @@ class EvaluationSpec(Strict):
     during_training: bool = True
     best_by: BestBy = "progress"  # after the share of completed trials
     most_share: float = Field(default=0.1, gt=0, le=1)  # of the run's wall-clock, in training
-    rules: EvaluationRules = "clean"  # of those asked for; a best checkpoint drives clean laps
+    rules: EvaluationRules = "clean"  # of a checkpoint on trial, and of those asked for
 
 
 class RunSpec(Strict):
