@@ -83,6 +83,8 @@ class Outcome:
     spent_s: dict[str, float] = field(default_factory=dict)
     unseen: int | None = None  # of twenty
     speed_mps: float | None = None  # average of those laps
+    curve: list[tuple[float, int, float]] = field(default_factory=list)
+    """Of each iteration that episodes ended in: seconds, steps, mean progress in per cent."""
 
     def note(self, what: str) -> None:
         """Keep the first time only."""
@@ -131,6 +133,9 @@ class Attempt:
                 trials = None
             outcome.seconds = time.perf_counter() - began
             outcome.processor_s = time.process_time() - processor
+            if ended.mean_progress_pct is not None:
+                progress_pct = round(ended.mean_progress_pct, 2)
+                outcome.curve.append((round(outcome.seconds, 2), outcome.env_steps, progress_pct))
             if trials:
                 outcome.add_evaluation(trials)
             if "twice" in outcome.milestones or outcome.seconds > max_seconds:
