@@ -12,7 +12,7 @@ import stamina
 from httpx_sse import ServerSentEvent
 
 from libs.cli.answers import RefusedByApi, check, read_all, read_one
-from libs.cli.documents import Evaluation, Model, Run, RunPage, Track
+from libs.cli.documents import Evaluation, Model, ModelPage, Run, RunPage, Track
 from libs.cli.event_stream import EventStream
 from libs.cli.output import Unreachable
 from libs.common.errors import NotFound, PlatformError, Unavailable
@@ -186,8 +186,16 @@ class ApiClient:
         self._send("DELETE", f"/tracks/{name}")
 
     def list_models(self) -> list[Model]:
-        """Every run that has a checkpoint."""
-        return read_all(Model, self._get("/models"))
+        """Every run that has a checkpoint, over as many pages as it takes."""
+        models: list[Model] = []
+        cursor: str | None = None
+        while True:
+            query = {"limit": PAGE_SIZE, "cursor": cursor}
+            page = read_one(ModelPage, self._get("/models", query))
+            models += page.items
+            cursor = page.next
+            if not cursor:
+                return models
 
     def import_model(self, files: Mapping[str, Path], name: str, track: str | None) -> Run:
         """Take in the files of a model folder, by their paths in it, as a run."""

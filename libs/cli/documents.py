@@ -99,3 +99,10 @@ class Model(Document):
     run: str
     checkpoints: list[CheckpointRef] = []
     files: list[ModelFile] = []
+
+
+class ModelPage(Document):
+    """One page of models; `next` is the cursor of the following one."""
+
+    items: list[Model]
+    next: str | None = None

@@ -1,4 +1,4 @@
-"""The REST API: runs and their evaluations. Tracks, models and health are in `api_catalogue.py`."""
+"""The REST API: runs and their evaluations. What there is besides is in the routers beside it."""
 
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +12,7 @@ from libs.common.events import EpisodeEnded
 from services.trainer import pages
 from services.trainer.api_catalogue import catalogue_router
 from services.trainer.api_forms import QUEUE_BODY, RESPONSES, read_draft
+from services.trainer.api_models import models_router, races_router
 from services.trainer.body_limit import MAX_MODEL_BYTES, BodyLimit
 from services.trainer.documents import (
     CheckDocument,
@@ -33,7 +34,6 @@ IdempotencyKey = Annotated[
     str | None,
     Header(description="The same key with the same request again gives the run it made"),
 ]
-Limit = Annotated[int, Query(ge=1, le=pages.MOST)]
 
 
 def add_routes(app: FastAPI, trainer: "Trainer") -> None:
@@ -44,7 +44,9 @@ def add_routes(app: FastAPI, trainer: "Trainer") -> None:
             raise Unavailable("the trainer is starting or stopping; try again in a moment")
 
     app.add_middleware(BodyLimit, larger={"/v1/models": MAX_MODEL_BYTES})
-    for router in (runs_router(trainer), evaluations_router(trainer), catalogue_router(trainer)):
+    makers = (runs_router, evaluations_router, models_router, races_router, catalogue_router)
+    for make in makers:
+        router = make(trainer)
         app.include_router(router, prefix="/v1", dependencies=[Depends(ready)], responses=RESPONSES)
 
 
@@ -72,7 +74,7 @@ def runs_router(trainer: "Trainer") -> APIRouter:
     async def list_runs(
         status: Status | None = None,
         track: str | None = None,
-        limit: Limit = pages.DEFAULT,
+        limit: pages.Limit = pages.DEFAULT,
         cursor: str | None = None,
     ) -> RunPage:
         records = trainer.table.all()

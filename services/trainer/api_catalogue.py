@@ -1,19 +1,13 @@
-"""The REST API: tracks, models, health."""
+"""The REST API: tracks, starters, health. Models and what came of them are in `api_models.py`."""
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
 from libs.common.tracks.exports import export
-from services.trainer.api_forms import MODEL_BODY, read_model_form
 from services.trainer.documents import (
     Health,
-    ModelDocument,
-    ModelList,
-    ModelSummary,
-    RunDocument,
     ServiceHealth,
     StarterDocument,
     TrackDocument,
@@ -42,10 +36,13 @@ NPY_BODY = {
 
 
 def catalogue_router(trainer: "Trainer") -> APIRouter:
-    """What there is: tracks to drive on, models that were trained, services that live."""
+    """What there is: tracks to drive on, folders to begin with, services that live."""
     router = APIRouter()
     _add_tracks(router, trainer)
-    _add_models(router, trainer)
+
+    @router.get("/starters", tags=["models"], summary="Run folders to begin with")
+    def list_starters() -> list[StarterDocument]:
+        return [StarterDocument(name=name, files=files) for name, files in starters().items()]
 
     @router.get("/health", tags=["health"], summary="The last heartbeat of every service")
     async def health() -> Health:
@@ -108,45 +105,3 @@ def _add_track_file(
     async def download_track(name: str) -> Response:
         track = await trainer.tracks.load(name)
         return Response(await asyncio.to_thread(export, track, kind), media_type=media_type)
-
-
-def _add_models(router: APIRouter, trainer: "Trainer") -> None:
-    @router.get("/starters", tags=["models"], summary="Run folders to begin with")
-    def list_starters() -> list[StarterDocument]:
-        return [StarterDocument(name=name, files=files) for name, files in starters().items()]
-
-    @router.get("/models", tags=["models"], summary="List runs that have a checkpoint")
-    async def list_models() -> ModelList:
-        return ModelList(items=[ModelSummary.of(record) for record in trainer.models.runs()])
-
-    @router.post(
-        "/models",
-        status_code=201,
-        tags=["models"],
-        summary="Import a model folder of another trainer, as a run to start from",
-        openapi_extra=MODEL_BODY,
-    )
-    async def import_model(request: Request) -> RunDocument:
-        async with read_model_form(request) as (paths, fields):
-            record = await trainer.imports.take(paths, fields.name, fields.track)
-        return RunDocument.of(record)
-
-    @router.get("/models/{run_id}", tags=["models"], summary="The checkpoints and files of a run")
-    async def show_model(run_id: str) -> ModelDocument:
-        record = await trainer.table.get(run_id)
-        checkpoints = await trainer.models.checkpoints(record)
-        files = await trainer.models.files(run_id)
-        return ModelDocument.with_files(record, checkpoints, files)
-
-    @router.get(
-        "/models/{run_id}/files/{path:path}",
-        tags=["models"],
-        summary="Download a file of a run",
-        response_class=StreamingResponse,
-        responses={200: {"content": {BYTES: {}}}},
-    )
-    async def download_file(run_id: str, path: str) -> StreamingResponse:
-        key, size_bytes = await trainer.models.find_file(run_id, path)
-        headers = {"Content-Length": str(size_bytes)}
-        chunks = trainer.objects.chunks(key)
-        return StreamingResponse(chunks, media_type=BYTES, headers=headers)

@@ -16,9 +16,12 @@ from libs.common.deepracer.run_spec import (
 from libs.common.events import CheckpointRef, Outcome, ServiceBeat, TrialResult
 from libs.common.tracks import Track
 from libs.common.tracks.exports import as_document
+from services.trainer.differences import Difference
 from services.trainer.evaluations import EvaluationRecord
 from services.trainer.heartbeats import SILENT_S
+from services.trainer.league import Board, BoardSummary, Place, RankBy
 from services.trainer.runs import Progress, RunRecord, Status
+from services.trainer.scores import Score
 from services.trainer.tracks_catalogue import TrackEntry
 
 Points = list[tuple[float, float]]
@@ -114,6 +117,8 @@ class EvaluationDocument(BaseModel):
     trials_asked: int
     trials: tuple[TrialResult, ...]
     completed: int = Field(description="Trials that completed their laps, never put back")
+    rules: EvaluationRules | None = Field(description="null: it is older than this field")
+    opponents: int = Field(description="Other checkpoints on the road")
     reason: str | None = Field(description="Why it could not be driven")
     created_at: datetime
     ended_at: datetime | None
@@ -126,7 +131,7 @@ class EvaluationDocument(BaseModel):
             run=record.run_id,
             track=record.track.name,
             completed=record.completed,
-            **record.model_dump(exclude={"run_id", "track"}),
+            **record.model_dump(exclude={"run_id", "track", "race"}),
         )
 
 
@@ -197,6 +202,8 @@ class ModelSummary(BaseModel):
     run: str
     track: str
     status: Status
+    created_at: datetime
+    start: StartSpec | None = Field(description="The run that it began with")
     best: CheckpointRef | None
     last: CheckpointRef | None
     checkpoints: list[CheckpointRef] = Field(description="The best and the last one")
@@ -210,6 +217,8 @@ class ModelSummary(BaseModel):
             run=record.run_id,
             track=record.track.name,
             status=record.status,
+            created_at=record.created_at,
+            start=record.spec.start,
             best=best,
             last=record.last,
             checkpoints=[known[number] for number in sorted(known)],
@@ -217,15 +226,17 @@ class ModelSummary(BaseModel):
 
 
 class ModelList(BaseModel):
-    """Runs that have a checkpoint, the newest first."""
+    """A page of the runs that have a checkpoint, the newest first."""
 
     items: list[ModelSummary]
+    next: str | None = Field(description="The cursor of the next page; null on the last one")
 
 
 class ModelDocument(ModelSummary):
-    """All checkpoints of a run that are still in the store, and all its files."""
+    """All checkpoints of a run that are still in the store, what they scored, and all its files."""
 
     checkpoints: list[CheckpointRef]
+    scores: list[Score] = Field(description="Of every evaluation, the oldest first")
     files: list[ModelFile]
 
     @classmethod
@@ -233,6 +244,7 @@ class ModelDocument(ModelSummary):
         cls,
         record: RunRecord,
         checkpoints: list[CheckpointRef],
+        scores: list[Score],
         files: Iterable[tuple[str, int]],
     ) -> Self:
         """The document; `files` are keys and sizes in bytes."""
@@ -245,7 +257,29 @@ class ModelDocument(ModelSummary):
             )
             for key, size_bytes in files
         ]
-        return cls(**{**dict(summary), "checkpoints": checkpoints}, files=listed)
+        return cls(**{**dict(summary), "checkpoints": checkpoints}, scores=scores, files=listed)
+
+
+class BoardList(BaseModel):
+    """The boards of the local league, the newest entry first."""
+
+    items: list[BoardSummary]
+
+
+class BoardDocument(BaseModel):
+    """A board and the models on it, the best first."""
+
+    board: Board
+    by: RankBy
+    places: list[Place]
+
+
+class DifferencesDocument(BaseModel):
+    """The settings that runs differ in."""
+
+    runs: list[str]
+    compared: int = Field(description="Settings, those that are the same in all of them too")
+    differences: list[Difference]
 
 
 class ServiceHealth(BaseModel):

@@ -39,6 +39,10 @@ class EvaluationRecord(Value):
     ended_at: datetime | None = None
     trials: tuple[TrialResult, ...] = ()
     reason: str | None = None
+    # What it was judged by; None where it was asked for before that was noted.
+    race: RaceSpec | None = None
+    rules: EvaluationRules | None = None
+    opponents: int = 0  # other checkpoints on the road
 
     @property
     def completed(self) -> int:
@@ -99,6 +103,8 @@ class Evaluations:
         rivals = tuple([await self._meet(opponent) for opponent in opponents])
         where = run.track if track is None else await self._tracks.resolve_input(track)
         now = datetime.now(UTC)
+        race = _race_against(run.spec.race) if rivals else run.spec.race
+        rules = rules or run.spec.evaluation.rules
         record = EvaluationRecord(
             evaluation_id=f"{now:%Y%m%d-%H%M%S}-{uuid4().hex[:6]}",
             run_id=run_id,
@@ -106,6 +112,9 @@ class Evaluations:
             track=where,
             trials_asked=trials or run.spec.evaluation.trials,
             created_at=now,
+            race=race,
+            rules=rules,
+            opponents=len(rivals),
         )
         await self._records.create(record.evaluation_id, record)
         await self._bus.publish(
@@ -115,12 +124,12 @@ class Evaluations:
                 policy=checkpoint.policy,
                 checkpoint=checkpoint.name,
                 track=where,
-                race=_race_against(run.spec.race) if rivals else run.spec.race,
+                race=race,
                 metadata=run.spec.metadata,
                 reward_function=run.spec.reward_function,
                 trials=record.trials_asked,
                 seed=run.spec.seed,
-                rules=rules or run.spec.evaluation.rules,
+                rules=rules,
                 opponents=rivals,
                 world=run.spec.world,
                 randomisation=run.spec.randomisation,
@@ -149,20 +158,24 @@ class Evaluations:
     async def all(self, run_id: str) -> list[EvaluationRecord]:
         """The evaluations of a run, the newest first. Raises `NotFound` for the run."""
         await self._table.get(run_id)
-        mine = [item for item, _ in (await self._records.all()).values() if item.run_id == run_id]
+        mine = [record for record in await self.of_all_runs() if record.run_id == run_id]
         return sorted(mine, key=lambda record: record.evaluation_id, reverse=True)
+
+    async def of_all_runs(self) -> list[EvaluationRecord]:
+        """Every evaluation that was asked for."""
+        return [record for record, _ in (await self._records.all()).values()]
 
     async def pending_on(self, track: str) -> list[str]:
         """The ids of evaluations that are yet to be driven on a track."""
-        records = [record for record, _ in (await self._records.all()).values()]
+        records = await self.of_all_runs()
         pending = (r for r in records if r.status == "pending" and r.track.name == track)
         return [record.evaluation_id for record in pending]
 
     async def forget(self, run_id: str) -> None:
         """Drop a run's evaluations."""
-        for key, (record, _) in (await self._records.all()).items():
+        for record in await self.of_all_runs():
             if record.run_id == run_id:
-                await self._records.delete(key)
+                await self._records.delete(record.evaluation_id)
 
     @stamina.retry(on=Conflict, attempts=None, timeout=60.0, wait_initial=0.01, wait_max=0.1)
     async def take(self, event: EvaluationEnded | EvaluationFailed) -> None:

@@ -4,7 +4,7 @@ from libs.common.bus import Bus
 from libs.common.deepracer import layout
 from libs.common.deepracer.run_spec import CheckpointChoice
 from libs.common.errors import Conflict, InvalidInput, NotFound
-from libs.common.events import CheckpointRef, CheckpointSaved
+from libs.common.events import CheckpointRef, CheckpointSaved, EvaluationEnded
 from libs.common.objects import ObjectStore, split_uri
 from services.trainer.run_table import RunTable
 from services.trainer.runs import RunRecord
@@ -58,6 +58,14 @@ class Models:
         there = {key for key, _ in await self.files(record.run_id)}
         kept = (found[number] for number in sorted(found))
         return [item for item in kept if split_uri(item.policy.uri)[1] in there]
+
+    async def evaluations(self, record: RunRecord) -> list[EvaluationEnded]:
+        """Every evaluation of its checkpoints, the learner's own ones too, the oldest first."""
+        follow = self._bus.follow(
+            record.run_id, classes=[EvaluationEnded], after=record.since, live=False
+        )
+        events = [received.message async for received in follow]
+        return [event for event in events if isinstance(event, EvaluationEnded)]
 
     async def files(self, run_id: str) -> list[tuple[str, int]]:
         """Keys and sizes in bytes of all objects of a run."""

@@ -4,12 +4,16 @@ import base64
 import json
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Annotated
+
+from fastapi import Query
 
 from libs.common.errors import InvalidInput
 from services.trainer.runs import RunRecord
 
 MOST = 200
 DEFAULT = 50
+Limit = Annotated[int, Query(ge=1, le=MOST)]
 
 Position = tuple[datetime, str]
 """When a run was made, and its name: the order of pages, newest first."""

@@ -176,3 +176,55 @@ def test_evaluations_of_what_there_is_not_are_refused(api: httpx.Client) -> None
     assert refused("nobody", {})[0] == 404
     assert refused(none, {}) == (409, f"run {none!r} has no checkpoint yet")
     assert api.get(f"/runs/{one}/evaluations/none").status_code == 404
+
+
+def test_what_checkpoints_scored_and_who_leads(api: httpx.Client, simulator: Simulator) -> None:
+    run = ended_run(api)
+    pending = api.post(f"/runs/{run}/evaluations", json={"checkpoint": 1, "track": "loop"}).json()
+    simulator.take_command()
+    simulator.tell(ended(f"{run}.1.checkpoint-1", run))  # as the learner asks for them
+    simulator.tell(ended(pending["id"], run))
+    settled(api, pending)
+    scores = api.get(f"/models/{run}").json()["scores"]
+    assert [(each["asked"], each["completed"], each["best_lap_s"]) for each in scores] == [
+        (False, 1, 9.5),
+        (True, 1, 9.5),
+    ]
+    [board] = [each for each in api.get("/races").json()["items"] if each["leader"] == run]
+    assert (board["board"]["track"], board["board"]["rules"]) == ("loop", "clean")
+    shown = api.get(f"/races/{board['board']['id']}", params={"by": "average_lap"}).json()
+    assert [(place["run"], place["position"]) for place in shown["places"]] == [(run, 1)]
+    refused = api.get(f"/races/{board['board']['id']}", params={"by": "luck"})
+    assert refused.status_code == 422 and "luck" in refused.text
+    assert api.get("/races/none").status_code == 404
+
+
+def test_lineage_and_differences_of_a_clone(api: httpx.Client) -> None:
+    parent = ended_run(api)
+    body = {"name": f"{parent}-2", "hyperparameters": {"lr": 0.0001}}
+    child = api.post(f"/runs/{parent}/clone", json=body).json()["id"]
+    lineage = api.get(f"/models/{parent}/lineage").json()
+    assert [(each["run"], each["relation"]) for each in lineage["relatives"]] == [
+        (parent, "self"),
+        (child, "descendant"),
+    ]
+    [descent] = lineage["descents"]
+    assert (descent["parent"], descent["child"]) == (parent, child)
+    assert "hyperparameters.lr" in [each["setting"] for each in descent["differences"]]
+    found = api.get("/differences", params={"run": [parent, child]}).json()
+    assert {"start.run", "hyperparameters.lr"} <= {e["setting"] for e in found["differences"]}
+    assert api.get("/differences", params={"run": [parent]}).status_code == 422
+
+
+def test_models_come_in_pages(api: httpx.Client) -> None:
+    names = {ended_run(api) for _ in range(3)}
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = api.get("/models", params={"limit": 2, **({"cursor": cursor} if cursor else {})})
+        found += [each["run"] for each in page.json()["items"]]
+        if (cursor := page.json()["next"]) is None:
+            break
+    assert names <= set(found) and len(found) == len(set(found))
+    [name] = list(names)[:1]
+    assert [e["run"] for e in api.get("/models", params={"name": name}).json()["items"]] == [name]
