@@ -32,7 +32,7 @@ def draw_panel(axes: Axes, title: str, outcomes: Sequence[dict[str, Any]]) -> No
             axes.plot(twice["env_steps"] / 1000, progress_pct[-1], "o", color=colour, markersize=5)
     axes.set_title(f"{title}, {len(outcomes)} seeds", fontsize=9)
     axes.set_xlabel("thousand camera steps", fontsize=8)
-    axes.set_ylim(0, 100)
+    axes.set_ylim(0, 104)
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3)
 
