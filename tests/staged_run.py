@@ -19,9 +19,10 @@ from PIL import Image, ImageDraw
 
 from libs.common.bus import Bus
 from libs.common.deepracer.hyperparameters import Hyperparameters
-from libs.common.deepracer.metadata import DiscreteAction, ModelMetadata
+from libs.common.deepracer.metadata import ContinuousActionSpace, DiscreteAction, ModelMetadata
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.events import (
+    ActionOdds,
     BestCheckpointChosen,
     CameraSeen,
     CarPose,
@@ -35,9 +36,11 @@ from libs.common.events import (
     IterationEnded,
     ObjectRef,
     Outcome,
+    PolicyView,
     RunEnded,
     RunQueued,
     RunStarted,
+    SaliencyGrid,
     StepColumns,
     TrackRef,
     TrialResult,
@@ -204,8 +207,32 @@ class StagedRun:
         )
         picture = camera_picture(self.track, distances_m[0])
         await self.simulator.publish(
-            CameraSeen(run_id=self.run_id, car=0, width=320, height=240, jpeg=picture)
+            CameraSeen(
+                run_id=self.run_id,
+                car=0,
+                width=320,
+                height=240,
+                jpeg=picture,
+                policy=self._policy(),
+            )
         )
+
+    def _policy(self) -> PolicyView:
+        """The odds of this run's actions; the third one was taken."""
+        odds = (0.05, 0.2, 0.6, 0.1, 0.05)
+        space = self.spec().metadata.action_space
+        assert not isinstance(space, ContinuousActionSpace)
+        actions = tuple(
+            ActionOdds(
+                steering_rad=math.radians(action.steering_angle),
+                speed_mps=action.speed,
+                probability=probability,
+            )
+            for action, probability in zip(space, odds, strict=True)
+        )
+        cells = bytes(255 if 80 < cell < 100 else 0 for cell in range(15 * 20))
+        grid = SaliencyGrid(rows=15, columns=20, cells=cells)
+        return PolicyView(actions=actions, taken=2, saliency=grid)
 
     async def keep_moving(self) -> None:
         """Poses and pictures as often as a simulator sends them, until cancelled."""

@@ -198,11 +198,13 @@ class Service(Generic[Settings]):
     async def _beat(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            reasons = [*self._missing(), *self.problems()]
             await self.bus.publish(
                 ServiceBeat(
                     service=self.name,
                     instance=self.instance,
-                    ready=not self._missing() and not self.problems(),
+                    ready=not reasons,
+                    reasons=tuple(reasons),
                     url=self.url,
                     started_at_s=self.started_at_s,
                     detail=self.detail(),

@@ -91,7 +91,7 @@ class Rollout:
         `RewardError` for a reward function that breaks.
         """
         orders = self._space.take(reply.actions, reply.commands, self._race.cars)
-        self._number_episodes(reply.episodes, reply.iteration)
+        self.number_episodes(reply)
         self._race.step(*orders)
         rewards = self._reward.rewards(self._race.measured_columns())
         result = self._race.finish_step(rewards)
@@ -101,6 +101,13 @@ class Rollout:
             for car in {episode.car for episode in result.ended}:
                 self._reward.set_constants(self._race.fixed_params(car), [car])
         return ended
+
+    def number_episodes(self, reply: ActionReply) -> None:
+        """Call the cars' episodes what the learner calls them; `step` does it, too."""
+        for open_episode, number in zip(self._open, reply.episodes, strict=True):
+            if open_episode.number != number:
+                open_episode.number, open_episode.started_at_s = number, time.time()
+            open_episode.iteration = reply.iteration
 
     def poses(self) -> tuple[CarPose, ...]:
         """Where the cars are now."""
@@ -126,12 +133,6 @@ class Rollout:
     def episode_of(self, place: int | None) -> int:
         """The number of the episode that the car at a place of the batch drives, -1 for none."""
         return -1 if place is None else self._open[place].number
-
-    def _number_episodes(self, episodes: Sequence[int], iteration: int) -> None:
-        for open_episode, number in zip(self._open, episodes, strict=True):
-            if open_episode.number != number:
-                open_episode.number, open_episode.started_at_s = number, time.time()
-            open_episode.iteration = iteration
 
     def _episode(self, ended: EndedEpisode, last: CarStep) -> EpisodeEnded:
         command, open_episode = self._command, self._open[ended.car]

@@ -24,6 +24,7 @@ from libs.common.events import (
     EvaluatePolicy,
     EvaluationEnded,
     EvaluationFailed,
+    PolicyView,
     RewardFailed,
     RunWatched,
     TrackRef,
@@ -107,7 +108,7 @@ class Simulator(Service[SimulatorSettings]):
 
     async def on_run_watched(self, event: RunWatched) -> None:
         """A viewer is there: publish poses and pictures for a while."""
-        self._viewers.note(event.run_id)
+        self._viewers.note(event.run_id, saliency=event.saliency)
 
     # -- training --------------------------------------------------------------------------
 
@@ -125,7 +126,14 @@ class Simulator(Service[SimulatorSettings]):
 
     async def _drive(self, command: CollectRollout, rollout: Rollout) -> None:
         attempt, step = uuid4().hex, 0
-        while (reply := await self._ask(command, rollout, attempt, step)) is not None:
+        while True:
+            is_shown = self._viewers.due(command.run_id)
+            reply = await self._ask(command, rollout, attempt, step, explain=is_shown)
+            if reply is None:
+                return
+            if is_shown:  # before they drive on: the reply is of what they see now
+                rollout.number_episodes(reply)
+                await self._show(command, rollout, reply.policy)
             try:
                 ended = await asyncio.to_thread(rollout.step, reply)
             except RewardError as error:
@@ -136,12 +144,16 @@ class Simulator(Service[SimulatorSettings]):
             await asyncio.gather(*(self.bus.publish(episode) for episode in ended))
             self._camera_steps += len(command.cars)
             self._episodes["training"] += len(ended)
-            if self._viewers.due(command.run_id):
-                await self._show(command, rollout)
             step += 1
 
     async def _ask(
-        self, command: CollectRollout, rollout: Rollout, attempt: str, step: int
+        self,
+        command: CollectRollout,
+        rollout: Rollout,
+        attempt: str,
+        step: int,
+        *,
+        explain: bool,
     ) -> ActionReply | None:
         """The learner's actions for this step; None ends the rollout."""
         request = ActionRequest(
@@ -153,6 +165,8 @@ class Simulator(Service[SimulatorSettings]):
             height=HEIGHT_PX,
             width=WIDTH_PX,
             sensors=rollout.sensors,
+            explain=explain,
+            saliency=explain and self._viewers.wants_saliency(command.run_id),
         )
         try:
             reply = await self._answer(request, pack(rollout.sensors, rollout.observations()))
@@ -182,7 +196,9 @@ class Simulator(Service[SimulatorSettings]):
             if not reply.wait:
                 return reply
 
-    async def _show(self, command: CollectRollout, rollout: Rollout) -> None:
+    async def _show(
+        self, command: CollectRollout, rollout: Rollout, policy: PolicyView | None
+    ) -> None:
         await self.bus.publish(
             CarsMoved(run_id=command.run_id, rollout_id=command.rollout_id, cars=rollout.poses())
         )
@@ -195,6 +211,7 @@ class Simulator(Service[SimulatorSettings]):
                     width=PICTURE_WIDTH_PX,
                     height=PICTURE_HEIGHT_PX,
                     jpeg=jpeg,
+                    policy=policy,
                 )
             )
 

@@ -89,6 +89,14 @@ def _add_page(app: FastAPI) -> None:
     async def compare() -> FileResponse:
         return page("compare.html")
 
+    @app.get("/models", include_in_schema=False)
+    async def models() -> FileResponse:
+        return page("models.html")
+
+    @app.get("/races", include_in_schema=False)
+    async def races() -> FileResponse:
+        return page("races.html")
+
     @app.get("/overlay/{run_id}", include_in_schema=False)
     async def overlay() -> FileResponse:
         return page("overlay.html")
@@ -146,8 +154,11 @@ def _add_live(app: FastAPI, streamer: "Streamer") -> None:
     The streams. A viewer is a dependency so that it is let go with the request, whatever ended it.
     """
 
-    async def viewer_of_run(run_id: RunId) -> AsyncIterator[Viewer]:
-        async with streamer.viewer(run_id) as viewer:
+    async def viewer_of_run(
+        run_id: RunId,
+        saliency: Annotated[bool, Query(description="What in the pictures weighs most")] = False,
+    ) -> AsyncIterator[Viewer]:
+        async with streamer.viewer(run_id, saliency=saliency) as viewer:
             yield viewer
 
     async def viewer_of_list() -> AsyncIterator[Viewer]:

@@ -3,7 +3,7 @@
 import base64
 from dataclasses import dataclass
 
-from libs.common.events import CameraSeen
+from libs.common.events import CameraSeen, PolicyView
 from services.streamer.shown import Shown
 
 
@@ -14,6 +14,7 @@ class CameraShown(Shown):
     width: int
     height: int
     jpeg: str
+    policy: PolicyView | None  # what the policy made of this picture; None where nobody tells
 
 
 @dataclass
@@ -25,10 +26,11 @@ class Camera:
     def shown(self) -> CameraShown:
         """The picture as JSON carries it."""
         if self.seen is None:
-            return CameraShown(car=0, width=0, height=0, jpeg="")
+            return CameraShown(car=0, width=0, height=0, jpeg="", policy=None)
         return CameraShown(
             car=self.seen.car,
             width=self.seen.width,
             height=self.seen.height,
             jpeg=base64.b64encode(self.seen.jpeg).decode(),
+            policy=self.seen.policy,
         )

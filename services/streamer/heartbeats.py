@@ -1,6 +1,6 @@
 """Which services live, from their heartbeats."""
 
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from libs.common.events import ServiceBeat
@@ -18,6 +18,8 @@ class ServiceShown(Shown):
     instance: str
     state: Literal["ready", "not ready", "silent"]
     started_at_s: float
+    reasons: tuple[str, ...]  # why it is not ready
+    detail: dict[str, Any]  # what it says of itself
 
 
 class ServicesShown(Shown):
@@ -94,4 +96,6 @@ def _shown(beat: ServiceBeat, silent_s: float) -> ServiceShown:
         instance=beat.instance,
         state="silent" if silent_s > SILENT_AFTER_S else alive,
         started_at_s=beat.started_at_s,
+        reasons=beat.reasons,
+        detail=beat.detail,
     )

@@ -17,12 +17,14 @@ Cursor = tuple[int, int]
 
 
 class DrivenPath(Shown):
-    """One episode on the map; points in metres."""
+    """One episode on the map; points in metres, with what the car did on the way to each."""
 
     episode: int
     phase: Phase
     status: EpisodeStatus
     points: list[Point]
+    speeds_mps: list[float]
+    rewards: list[float]  # of a step
 
 
 class NewPaths(Shown):
@@ -42,12 +44,19 @@ class Paths:
 
     def append(self, episode: EpisodeEnded) -> None:
         """Keep the path of one more episode; one without steps has none."""
-        points = thinned(episode.columns.x_m, episode.columns.y_m)
-        if not points:
+        columns = episode.columns
+        kept = thinned(len(columns.x_m))
+        if not kept:
             return
+        points = [(round(columns.x_m[i], 2), round(columns.y_m[i], 2)) for i in kept]
         self._paths.append(
             DrivenPath(
-                episode=episode.episode, phase=episode.phase, status=episode.status, points=points
+                episode=episode.episode,
+                phase=episode.phase,
+                status=episode.status,
+                points=points,
+                speeds_mps=means(columns.speed_mps, kept),
+                rewards=means(columns.reward, kept),
             )
         )
         if episode.status == "off_track":
@@ -62,8 +71,16 @@ class Paths:
         return new, (self._paths.count, self._exits.count)
 
 
-def thinned(x_m: Sequence[float], y_m: Sequence[float]) -> list[Point]:
-    """At most `POINTS` points to the centimetre, the last one among them."""
-    step = max(-(-len(x_m) // POINTS), 1)
-    kept = range((len(x_m) - 1) % step, len(x_m), step) if x_m else range(0)
-    return [(round(x_m[i], 2), round(y_m[i], 2)) for i in kept]
+def thinned(steps: int) -> list[int]:
+    """At most `POINTS` of so many steps, the last one among them."""
+    every = max(-(-steps // POINTS), 1)
+    return list(range((steps - 1) % every, steps, every)) if steps else []
+
+
+def means(values: Sequence[float], kept: Sequence[int]) -> list[float]:
+    """Of the values from behind each step that is kept to the next one that is; (kept,)."""
+    begins = [0, *(i + 1 for i in kept[:-1])]
+    return [
+        round(sum(values[begin : end + 1]) / (end + 1 - begin), 3)
+        for begin, end in zip(begins, kept, strict=True)
+    ]

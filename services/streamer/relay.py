@@ -1,7 +1,8 @@
 """
-The trainer's API under the page's own address: the browser talks to one server alone.
+The services' APIs under the page's own address: the browser talks to one server alone.
 
-    /api/runs…  ->  http://<the trainer that lives>/v1/runs…
+    /api/runs…      ->  http://<the trainer that lives>/v1/runs…
+    /api/packages   ->  http://<the submitter that lives>/v1/packages
 
 Only what the page needs is handed on. What changes something is taken from our own pages alone: a
 page elsewhere that a person happens to look at must not start runs here.
@@ -15,6 +16,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
 from libs.common.errors import PlatformError, Unavailable
+
+SERVICES = {"packages": "submitter"}
+"""Whose API it is, by the first word of its path; all others are the trainer's."""
 
 METHODS = ["GET", "POST", "DELETE"]
 CONNECT_S, ANSWER_S = 3.0, 120.0
@@ -30,9 +34,9 @@ class Foreign(PlatformError):
 
 
 class Relay:
-    """Hands requests on. `find` tells where the trainer is, None where none lives."""
+    """Hands requests on. `find` tells where a service is, None where none lives."""
 
-    def __init__(self, find: Callable[[], str | None]) -> None:
+    def __init__(self, find: Callable[[str], str | None]) -> None:
         self._find = find
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S), trust_env=False
@@ -44,17 +48,18 @@ class Relay:
 
     async def hand_on(self, path: str, request: Request) -> StreamingResponse:
         """
-        The trainer's answer, as it comes.
+        The service's answer, as it comes.
 
         Raises:
             Foreign: it would change something, and comes from another site.
-            Unavailable: no trainer lives.
+            Unavailable: the service does not live.
         """
         if request.method != "GET":
             check_origin(request)
-        base = self._find()
+        service = SERVICES.get(path.partition("/")[0], "trainer")
+        base = self._find(service)
         if base is None:
-            raise Unavailable("no trainer lives; `slipstream status` tells what runs")
+            raise Unavailable(f"no {service} lives; `slipstream status` tells what runs")
         headers = {name: request.headers[name] for name in _SENT if name in request.headers}
         asked = self._http.build_request(
             request.method,
@@ -66,7 +71,7 @@ class Relay:
         try:
             answer = await self._http.send(asked, stream=True)
         except httpx.TransportError as error:
-            raise Unavailable(f"the trainer at {base} does not answer: {error!r}") from error
+            raise Unavailable(f"the {service} at {base} does not answer: {error!r}") from error
         kept = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}
         return StreamingResponse(_body(answer), answer.status_code, kept)
 

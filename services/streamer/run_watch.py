@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import stamina
 
@@ -37,6 +38,7 @@ class RunWatch:
         self._traffic = Traffic()
         self._wanted_at_s = time.monotonic()
         self._touched_at_s = -TOUCHED_FOR_S
+        self._curious = 0  # viewers who want to see what weighs most in the pictures
         board = self.scoreboard
         self._cars = Topic.of_value("cars", lambda: CarsShown(cars=self._traffic.cars()))
         self._pictures = Topic.of_value("camera", self.camera.shown)
@@ -95,7 +97,16 @@ class RunWatch:
     async def announce(self) -> None:
         """Ask the simulators for poses and pictures, as long as someone looks."""
         if self.looked_at:
-            await self._bus.publish(RunWatched(run_id=self.run_id))
+            await self._bus.publish(RunWatched(run_id=self.run_id, saliency=self._curious > 0))
+
+    @contextmanager
+    def wanting_saliency(self) -> Iterator[None]:
+        """One viewer more who wants to see what weighs most in the pictures."""
+        self._curious += 1
+        try:
+            yield
+        finally:
+            self._curious -= 1
 
     def move(self, message: CarsMoved) -> None:
         """Cars drove on."""

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -193,12 +193,12 @@ class Streamer(Service[StreamerSettings]):
     def relay(self) -> Relay:
         """Hands requests on to the trainer."""
         if self._relay is None:
-            self._relay = Relay(self._trainer_url)
+            self._relay = Relay(self._url_of)
         return self._relay
 
-    def _trainer_url(self) -> str | None:
-        url = self.settings.trainer_url.rstrip("/")
-        return url or self._heartbeats.url_of("trainer", time.monotonic())
+    def _url_of(self, service: str) -> str | None:
+        set_by_hand = self.settings.trainer_url.rstrip("/") if service == "trainer" else ""
+        return set_by_hand or self._heartbeats.url_of(service, time.monotonic())
 
     async def watched(self, run_id: str) -> RunWatch:
         """
@@ -230,25 +230,32 @@ class Streamer(Service[StreamerSettings]):
         return shape_of(await asyncio.to_thread(parse_npy, name, data), clockwise)
 
     @asynccontextmanager
-    async def viewer(self, run_id: str | None) -> AsyncIterator[Viewer]:
-        """Somebody who looks at this run, or at the list of runs alone."""
+    async def viewer(self, run_id: str | None, *, saliency: bool = False) -> AsyncIterator[Viewer]:
+        """
+        Somebody who looks at this run, or at the list of runs alone.
+
+        With `saliency` they want to see what in the camera's pictures weighs most.
+        """
         self._refuse_unless_ready()
-        viewer = await self._seat(run_id)
-        self.viewers.add(viewer)
-        try:
-            yield viewer
-        finally:
-            viewer.close()
-            self.viewers.discard(viewer)
+        with ExitStack() as wishes:
+            viewer = await self._seat(run_id, wishes, saliency)
+            self.viewers.add(viewer)
+            try:
+                yield viewer
+            finally:
+                viewer.close()
+                self.viewers.discard(viewer)
 
     # -- inside ----------------------------------------------------------------------------
 
-    async def _seat(self, run_id: str | None) -> Viewer:
+    async def _seat(self, run_id: str | None, wishes: ExitStack, saliency: bool) -> Viewer:
         topics = [self._runs, self._services]
         if run_id is None:
             return Viewer(topics, lambda: self._listed_until)
         watch = self._watch(run_id)  # a long run is shown while it is being read
         watch.touch()
+        if saliency:
+            wishes.enter_context(watch.wanting_saliency())
         await watch.announce()  # pictures within a moment, not with the next round
         return Viewer([*topics, *watch.topics], lambda: watch.scoreboard.sequence)
 

@@ -50,6 +50,10 @@ class Algorithm(Protocol):
     def act(self, env_steps: int, rng: np.random.Generator) -> NDArray[Any]:
         """Draw actions (cars, ...) for what was seen last; `env_steps` counts those of all cars."""
 
+    @property
+    def outputs(self) -> NDArray[np.float32] | None:
+        """Raw outputs (cars, width) that `act` drew from last; None where that is not told."""
+
     def is_due(self, episodes: int) -> bool:
         """Whether there is enough to learn from; so many episodes ended since the last update."""
 
@@ -98,6 +102,7 @@ class OnPolicy:
         self._hyper, self._ppo = hyper, Ppo(self.network, hyper)
         self._rollout = Rollout(rows, hyper.cars, blueprint, self.network.distribution)
         self._exploration = exploration_of(hyper, blueprint.continuous)
+        self.outputs: NDArray[np.float32] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -119,7 +124,7 @@ class OnPolicy:
 
     def act(self, env_steps: int, rng: np.random.Generator) -> NDArray[Any]:
         """Draw actions as `exploration_type` asks for."""
-        raw = self._ppo.policy(self._rollout.latest())
+        raw = self.outputs = self._ppo.policy(self._rollout.latest())
         actions = self._exploration.choose(raw, env_steps, rng)
         self._rollout.record_choice(actions, self.network.distribution.settled(raw))
         return actions
@@ -169,6 +174,7 @@ class OffPolicy:
         distribution = self.network.distribution
         self._replay = Replay(hyper.replay_size, hyper.cars, blueprint, distribution)
         self._exploration = SquashedNoise()
+        self.outputs: NDArray[np.float32] | None = None
         self._rows_since_update = self._steps_since_update = self._steps = 0
 
     @property
@@ -195,7 +201,8 @@ class OffPolicy:
 
     def act(self, env_steps: int, rng: np.random.Generator) -> NDArray[Any]:
         """Draw from the policy."""
-        actions = self._exploration.choose(self._sac.policy(self._replay.latest()), env_steps, rng)
+        self.outputs = self._sac.policy(self._replay.latest())
+        actions = self._exploration.choose(self.outputs, env_steps, rng)
         self._replay.record_choice(actions)
         return actions
 

@@ -19,6 +19,14 @@ OVERDUE_S = 60.0
 """An evaluation that is out for so long no longer keeps the next one waiting."""
 
 
+MOST_RESETS = 5
+"""
+By race rules a trial of a run's own evaluation ends with so many breaches, or with fewer as the run
+says. A car that does not know the road yet would be put back a hundred times, and the share of the
+run that evaluations may take would be spent before there is anything to choose from.
+"""
+
+
 class Judge:
     """Has checkpoints evaluated, one at a time and beside the learner, never instead of it."""
 
@@ -80,7 +88,9 @@ class Judge:
                 policy=checkpoint.policy,
                 checkpoint=checkpoint.name,
                 track=order.track,
-                race=spec.race,
+                race=spec.race.model_copy(
+                    update={"max_resets": min(spec.race.max_resets, MOST_RESETS)}
+                ),
                 metadata=spec.metadata,
                 reward_function=spec.reward_function,
                 trials=spec.evaluation.trials,

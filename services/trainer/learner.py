@@ -19,7 +19,7 @@ from libs.common.deepracer.continuous import command_bounds, scale_actions
 from libs.common.deepracer.metadata import ContinuousActionSpace, ModelMetadata
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
-from libs.common.events import CarStep, IterationEnded
+from libs.common.events import CarStep, IterationEnded, PolicyView
 from services.trainer.algorithms import Algorithm, algorithm_of
 from services.trainer.architecture import (
     HEIGHT_PX,
@@ -37,6 +37,7 @@ from services.trainer.checkpoint import (
 )
 from services.trainer.episodes import EpisodeNumbers
 from services.trainer.frozen import freeze_policy
+from services.trainer.insight import explain, saliency
 from services.trainer.memory import memory_path, read_memory, write_memory
 from services.trainer.ppo import Diverged
 from services.trainer.progress import (
@@ -62,6 +63,7 @@ class Decision:
     actions: tuple[int, ...] = ()
     commands: tuple[tuple[float, float], ...] = ()
     ended: IterationEnded | None = None  # set in the call in which an iteration ended
+    policy: PolicyView | None = None  # of the first car, where it was asked for
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,14 @@ class Learner:
             for number in self._episodes
         ]
 
-    def act(self, observations: Observations, steps: Sequence[CarStep] = ()) -> Decision:
+    def act(
+        self,
+        observations: Observations,
+        steps: Sequence[CarStep] = (),
+        *,
+        tell_policy: bool = False,
+        tell_saliency: bool = False,
+    ) -> Decision:
         """
         Take in what became of the last actions, learn if it is time, and choose the next actions.
 
@@ -158,6 +167,8 @@ class Learner:
             observations: by sensor (cars, *shape), after the steps: uint8 (height, width, channels)
                 of a camera, float32 numbers of a lidar.
             steps: for each car what became of its last action; ignored where there is none.
+            tell_policy: what the policy makes of what the first car sees.
+            tell_saliency: and which parts of its picture weigh most.
 
         Raises:
             InvalidInput: another shape or number than the run's.
@@ -175,7 +186,10 @@ class Learner:
         self._lap("learn_s")
         actions = self._choose()
         self._lap("infer_s")
-        decision = Decision(tuple(self._episodes), self._state.iteration, ended=ended)
+        policy = self._explain(observations, actions[0], tell_saliency) if tell_policy else None
+        decision = Decision(
+            tuple(self._episodes), self._state.iteration, ended=ended, policy=policy
+        )
         space = self._spec.metadata.action_space
         if isinstance(space, ContinuousActionSpace):
             scaled = scale_actions(command_bounds(space), actions).tolist()
@@ -183,6 +197,18 @@ class Learner:
                 decision, commands=tuple((steering, speed) for steering, speed in scaled)
             )
         return replace(decision, actions=tuple(actions.tolist()))
+
+    def _explain(
+        self, observations: Observations, action: Any, tell_saliency: bool
+    ) -> PolicyView | None:
+        outputs = self._algorithm.outputs
+        if outputs is None:
+            return None
+        view = explain(self._spec.metadata, self._distribution, outputs[0], action)
+        if not tell_saliency:
+            return view
+        first = {sensor: each[:1] for sensor, each in observations.items()}
+        return view.model_copy(update={"saliency": saliency(self._network, first)})
 
     def limit_reached(self) -> str | None:
         """The limit that is reached, as a sentence, or None; waiting for simulators counts too."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from libs.common.errors import InvalidInput
-from libs.common.events import ActionReply, ActionRequest, CarStep, SensorArray
+from libs.common.events import ActionReply, ActionRequest, CarStep, PolicyView, SensorArray
 from libs.common.observations import Observations, check_sensors, unpack
 
 BUSY_S = 2.0
@@ -52,6 +52,16 @@ class Turn:
     steps: tuple[CarStep, ...]
     anew: tuple[int, ...]  # cars whose simulator began anew: their last action has no outcome
     requests: tuple[ActionRequest, ...]
+
+    @property
+    def tell_policy(self) -> bool:
+        """Whether somebody looks at the first car."""
+        return self.requests[0].explain
+
+    @property
+    def tell_saliency(self) -> bool:
+        """And wants to know what in its picture weighs most."""
+        return self.requests[0].saliency
 
 
 class Lockstep:
@@ -123,11 +133,13 @@ class Lockstep:
         episodes: Sequence[int],
         iteration: int,
         commands: Sequence[tuple[float, float]] = (),
+        policy: PolicyView | None = None,
     ) -> None:
         """
         Send every simulator of the turn on its way with the actions of its cars.
 
         Of a continuous action space there are no `actions` but `commands`, see `ActionReply`.
+        `policy` is what it made of what the first car sees.
         """
         for seat, request in zip(self._seats.values(), turn.requests, strict=True):
             if seat.request is not request:  # its simulator began anew meanwhile: it asks again
@@ -140,6 +152,7 @@ class Lockstep:
                 commands=tuple(commands[seat.cars]),
                 episodes=tuple(episodes[seat.cars]),
                 iteration=iteration,
+                policy=policy if seat.cars.start == 0 else None,
             )
             self._settle(seat, seat.answered)
         self._note_who_asked()

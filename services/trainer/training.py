@@ -151,15 +151,28 @@ class Training:
             self._idle = False
             if turn.anew:
                 await self._begin_anew(turn)
-            decision = await self._in_thread(self._learner.act, turn.observations, turn.steps)
+            decision = await self._in_thread(self._act, turn)
             self._lockstep.reply(
-                turn, decision.actions, decision.episodes, decision.iteration, decision.commands
+                turn,
+                decision.actions,
+                decision.episodes,
+                decision.iteration,
+                decision.commands,
+                decision.policy,
             )
             if decision.ended is not None:
                 await self._end_iteration(decision, decision.ended)
             if (reason := self._learner.limit_reached()) is not None:
                 self._end("finished", reason)
                 return
+
+    def _act(self, turn: Turn) -> Decision:
+        return self._learner.act(
+            turn.observations,
+            turn.steps,
+            tell_policy=turn.tell_policy,
+            tell_saliency=turn.tell_saliency,
+        )
 
     async def _begin_anew(self, turn: Turn) -> None:
         """A simulator began anew: what it told the bus last may be news to the learner."""

@@ -12,6 +12,7 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from libs.common.bus import Bus
+from libs.common.events import RunWatched
 from libs.common.tasks import end
 from tests.conftest import Connect
 from tests.servers import NatsServer, S3Server
@@ -162,6 +163,59 @@ async def test_cars_move_over_the_track_and_the_camera_shows_what_the_first_one_
     await end(driving)
     await expect(cars).to_have_count(0)  # nobody tells of them any more
     await expect(page.locator("#camera-note")).to_have_text("last picture; nobody drives now")
+
+
+async def test_the_policy_tells_how_likely_each_action_is_and_what_weighs_most(
+    page: Page, run: StagedRun, connect: Connect
+) -> None:
+    wishes: asyncio.Queue[RunWatched] = asyncio.Queue()
+    await (await connect("simulator")).watch(RunWatched, wishes.put)
+    await run.queue()
+    await run.start()
+    await page.goto(f"/runs/{run.run_id}")
+    driving = asyncio.create_task(run.keep_moving())
+    await expect(page.locator("#odds .chance")).to_have_count(5)
+    await expect(page.locator("#odds .taken")).to_have_attribute("title", "straight, 1.5 m/s")
+    await expect(page.locator("#policy-note")).to_have_text(
+        "Likeliest: straight at 1.5 m/s, 60.0 %"
+    )
+    await page.check("#see-saliency")
+    async with asyncio.timeout(PATIENCE_MS / 1000):
+        while not (await wishes.get()).saliency:
+            pass
+    canvas = page.locator("#saliency")
+    await expect(canvas).to_be_visible()
+    shown = await canvas.evaluate("c => c.getContext('2d').getImageData(5, 4, 1, 1).data[3]")
+    assert shown > 100
+    await end(driving)
+
+
+async def test_trails_are_coloured_by_speed_and_what_cannot_be_done_says_why(
+    page: Page, run: StagedRun
+) -> None:
+    await run.queue()
+    await run.start()
+    await run.drive(progress_pct=62.0)
+    await page.goto(f"/runs/{run.run_id}")
+    await expect(page.locator("#map .path")).to_have_count(1)
+    await page.select_option("#trail", "speed")
+    await expect(page.locator("#map .path.scaled").first).to_be_attached()
+    await expect(page.locator("#scale-most")).to_contain_text("m/s")
+    await page.select_option("#trail", "outcome")
+    await expect(page.locator("#map .path.scaled")).to_have_count(0)
+    resume = page.locator("#deeds [data-deed=resume]")
+    await expect(resume).to_be_disabled()
+    await expect(resume).to_have_attribute("title", re.compile("goes on"))
+    await page.click("#deeds [data-deed=stop]")
+    await expect(page.locator(".doing .said")).to_contain_text("no trainer lives")
+
+
+async def test_a_service_tells_more_of_itself(page: Page, run: StagedRun) -> None:
+    await run.queue()
+    await page.goto(f"/runs/{run.run_id}")
+    line = page.locator("#services li[data-service=streamer]").first
+    await line.locator("summary").click()
+    await expect(line).to_contain_text("watched runs")
 
 
 async def test_the_page_comes_back_after_the_streamer_restarts_and_doubles_no_point(

@@ -18,7 +18,7 @@ from libs.common.events import (
 )
 from libs.common.objects import ObjectStore
 from services.trainer.checkpoint_store import CheckpointStore
-from services.trainer.judge import OVERDUE_S, Judge
+from services.trainer.judge import MOST_RESETS, OVERDUE_S, Judge
 from services.trainer.order import LearnerOrder
 from tests.conftest import Connect
 from tests.trainer_process import run_folder
@@ -151,7 +151,8 @@ async def test_a_run_for_races_is_judged_by_race_rules(
     put_back = lap(21, 5).model_copy(update={"reset_count": 1})
     for number, trial in enumerate([put_back, lap(24, 5), put_back], start=1):
         assert await court.consider(number, at_s=number, promising=True)
-        assert (await asked.get()).rules == "race"
+        command = await asked.get()
+        assert (command.rules, command.race.max_resets) == ("race", MOST_RESETS)
         told = await court.hear(number, number + 0.5, trial)
         # Only what was never put back ends a run: that is what a target asks for.
         assert (told is not None) == trial.clean

@@ -18,7 +18,7 @@ from libs.common.events import (
     TrialResult,
 )
 from services.streamer.curves import Curves, Row
-from services.streamer.paths import EXITS, PATHS, POINTS, Paths, thinned
+from services.streamer.paths import EXITS, PATHS, POINTS, Paths, means, thinned
 from services.streamer.peaks import Peaks
 from services.streamer.recent import Recent
 from services.streamer.scoreboard import Scoreboard
@@ -231,12 +231,15 @@ def test_the_lap_time_of_an_iteration_is_the_best_of_its_laps() -> None:
 
 
 def test_a_path_is_thinned_and_keeps_its_end() -> None:
-    x_m = [0.1 * step for step in range(1000)]
-    points = thinned(x_m, x_m)
-    assert len(points) <= POINTS
-    assert points[-1] == (99.9, 99.9)
-    assert thinned([], []) == []
-    assert thinned([1.0], [2.0]) == [(1.0, 2.0)]
+    kept = thinned(1000)
+    assert len(kept) <= POINTS
+    assert kept[-1] == 999
+    assert thinned(0) == []
+    assert thinned(1) == [0]
+
+
+def test_a_path_tells_the_mean_of_what_happened_on_the_way_to_each_point() -> None:
+    assert means([1.0, 2.0, 4.0, 6.0, 8.0], [0, 2, 4]) == [1.0, 3.0, 7.0]
 
 
 def test_only_the_last_paths_are_kept_and_more_of_the_exits() -> None:

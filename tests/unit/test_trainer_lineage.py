@@ -88,4 +88,5 @@ def test_settings_differ_by_area_and_names_do_not_count() -> None:
     one, two = run("one", 0), run("two", 0, seed=3, reward_function="# other\n")
     found, compared = differences([one.spec, two.spec])
     assert [each.setting for each in found] == ["reward_function", "seed"]
-    assert found[1].values == ["0", "3"] and compared > 40
+    assert found[1].values == ["0", "3"]
+    assert compared > 40

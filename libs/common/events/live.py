@@ -6,10 +6,13 @@ from typing import Any, Literal
 from pydantic import Base64Bytes, field_validator
 
 from libs.common.events.base import ANY, Event, Telemetry, Value
+from libs.common.events.values import PolicyView
 
 
 class RunWatched(Telemetry, producer="streamer"):
     """Someone looks at this run: for five seconds simulators publish poses and pictures of it."""
+
+    saliency: bool = False  # and wants to know what in a picture weighs most
 
 
 class CarPose(Value):
@@ -38,6 +41,7 @@ class CameraSeen(Telemetry, producer="simulator"):
     width: int
     height: int
     jpeg: Base64Bytes  # given as the picture's own bytes; base64 on the wire alone
+    policy: PolicyView | None = None  # of this very picture; None where nobody tells
 
     @field_validator("jpeg", mode="before")
     @classmethod
@@ -55,6 +59,7 @@ class ServiceBeat(Telemetry, producer=ANY):
     url: str  # of its health server
     started_at_s: float
     detail: dict[str, Any] = {}
+    reasons: tuple[str, ...] = ()  # why it is not ready
 
 
 class LogWritten(Event, producer=ANY):

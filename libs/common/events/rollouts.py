@@ -23,6 +23,7 @@ from libs.common.events.values import (
     ObjectRef,
     Opponent,
     Phase,
+    PolicyView,
     StepColumns,
     TrackRef,
     TrialResult,
@@ -123,6 +124,8 @@ class ActionRequest(Telemetry, producer="simulator"):
     width: int
     # None is one grey FRONT_FACING_CAMERA, all that the first simulators sent.
     sensors: tuple[SensorArray, ...] = ()
+    explain: bool = False  # somebody looks at the first car: tell what the policy makes of it
+    saliency: bool = False  # and which parts of its picture weighed most
 
 
 class ActionReply(Telemetry, producer="trainer"):
@@ -144,6 +147,7 @@ class ActionReply(Telemetry, producer="trainer"):
     iteration: int = 0
     stop: bool = False
     wait: bool = False  # the learner is busy with this very request: ask again
+    policy: PolicyView | None = None  # of the first car, where the request asked for it
 
 
 class EpisodeEnded(Event, producer="simulator"):

@@ -1,8 +1,9 @@
 """Values that several messages carry: pointers to objects, checkpoints, tracks, step columns."""
 
-from typing import Literal
+import base64
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_serializer, field_validator
 
 from libs.common.deepracer.metadata import ModelMetadata
 from libs.common.events.base import Value
@@ -69,6 +70,60 @@ class StepColumns(Value):
     sim_time_s: tuple[float, ...] = ()
     pause_s: tuple[float, ...] = ()  # of penalties waited so far; none where there was none
     crashes: tuple[int, ...] = ()  # so far; none where there was none
+
+
+class ActionOdds(Value):
+    """One discrete action and how likely the policy was to take it."""
+
+    steering_rad: float  # + = left
+    speed_mps: float
+    probability: float
+
+
+class CommandRange(Value):
+    """
+    One number of a continuous action: steering in radians (+ = left), or speed in m/s.
+
+    `lower` and `upper` are one standard deviation from the mean, as they would be driven: two
+    thirds of what the policy draws lie between them.
+    """
+
+    least: float  # of the action space
+    most: float
+    mean: float
+    lower: float
+    upper: float
+    taken: float
+
+
+class SaliencyGrid(Value):
+    """
+    How much each part of a picture weighed in the likeliest action, row by row from the top left.
+
+    A cell is of 0 to 255, the weightiest; on the wire the cells are base64.
+    """
+
+    rows: int = Field(ge=1, le=255)
+    columns: int = Field(ge=1, le=255)
+    cells: bytes
+
+    @field_validator("cells", mode="before")
+    @classmethod
+    def _decode(cls, value: Any) -> Any:
+        return base64.b64decode(value, validate=True) if isinstance(value, str) else value
+
+    @field_serializer("cells")
+    def _encode(self, value: bytes) -> str:
+        return base64.b64encode(value).decode()
+
+
+class PolicyView(Value):
+    """What a policy made of what a car saw, and what the car was told then."""
+
+    actions: tuple[ActionOdds, ...] = ()  # of a discrete action space, by index
+    taken: int | None = None  # the index of the action that was taken
+    commands: tuple[CommandRange, ...] = ()  # of a continuous one: steering, then speed
+    saliency: SaliencyGrid | None = None  # only where somebody asked for it
 
 
 class TrialResult(Value):

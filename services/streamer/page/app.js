@@ -2,6 +2,7 @@
 
 import { Camera } from "./camera.js";
 import { Curves } from "./curves.js";
+import { DEEDS, deedButton } from "./deeds.js";
 import { Figures, clearStatus } from "./figures.js";
 import { Live } from "./live.js";
 import { TrackMap } from "./map.js";
@@ -19,11 +20,13 @@ const curves = new Curves(byId("curves"));
 const figures = new Figures();
 const picker = new Picker(byId("picker"), byId("picker-label"), (runId) => choose(runId));
 
+const ON_PAGE = ["stop", "evaluate", "resume", "clone", "submit"];
 const START = "Train the starter car. It appears here the moment it is queued.";
 
 let shown = null; // the run on the page
 let trackOf = null; // the run whose track is drawn
 let modelOf = { run: null, checkpoint: null }; // what the card of the model shows
+let deedsOf = ""; // what the buttons were made for
 let isMissing = false; // whether the server knows no run of that name
 
 const live = new Live(
@@ -63,11 +66,13 @@ function show(runId) {
   byId("mjpeg").href = `/v1/runs/${runId}/camera.mjpg`;
   byId("overlay").href = `/overlay/${runId}`;
   showEmpty(runId);
-  live.follow(runId);
+  live.follow(runId, byId("see-saliency").checked ? "?saliency=true" : "");
 }
 
 function forget() {
   trackOf = null;
+  deedsOf = "";
+  byId("said").textContent = "";
   byId("model").hidden = true;
   map.clear();
   camera.clear();
@@ -88,6 +93,7 @@ function onFigures(value) {
   byId("run").hidden = false;
   byId("empty").hidden = true;
   figures.show(value);
+  showDeeds(value);
   say(value.complete ? "" : "Reading the run's events…");
   curves.setEvaluations(value.evaluations);
   const checkpoint = value.session.checkpoint;
@@ -96,6 +102,30 @@ function onFigures(value) {
     showModel(shown, () => shown === modelOf.run);
   }
   if (trackOf !== shown && value.track) drawTrack(shown);
+}
+
+/** Buttons for what can be done with the run; the others tell why not. */
+function showDeeds({ run_id: id, session }) {
+  const run = { id, status: session.status, hasCheckpoint: session.checkpoint !== null };
+  const made = JSON.stringify(run);
+  if (made === deedsOf) return;
+  deedsOf = made;
+  byId("deeds").replaceChildren(...ON_PAGE.map((key) => {
+    const button = deedButton(key, run, report);
+    button.disabled = !DEEDS[key].fits(run);
+    button.title = button.disabled ? DEEDS[key].why : "";
+    return button;
+  }));
+}
+
+async function report(doing) {
+  try {
+    byId("said").textContent = await doing;
+    byId("said").dataset.kind = "done";
+  } catch (error) {
+    byId("said").textContent = error.message;
+    byId("said").dataset.kind = "refused";
+  }
 }
 
 async function drawTrack(runId) {
@@ -135,5 +165,7 @@ async function explainRefusal() {
   live.follow(null);
 }
 
+byId("see-saliency").addEventListener("change", () => shown !== null && show(shown));
+byId("trail").addEventListener("change", (event) => map.colourBy(event.target.value));
 addEventListener("popstate", () => show(addressed() ?? picker.first));
 show(addressed());

@@ -1,5 +1,7 @@
 // What the first car sees, and since when it sees nothing new.
 
+import { Policy } from "./policy.js";
+
 const OLD_AFTER_MS = 3000;
 
 export class Camera {
@@ -7,6 +9,7 @@ export class Camera {
   #empty = document.getElementById("camera-empty");
   #note = document.getElementById("camera-note");
   #title = document.getElementById("camera-title");
+  #policy = new Policy();
   #seenAtMs = -Infinity;
 
   constructor() {
@@ -14,10 +17,11 @@ export class Camera {
   }
 
   clear() {
-    this.show({ jpeg: "", car: 0 });
+    this.show({ jpeg: "", car: 0, policy: null });
   }
 
-  show({ jpeg, car }) {
+  show({ jpeg, car, policy }) {
+    this.#policy.show(policy);
     this.#image.hidden = !jpeg;
     this.#empty.hidden = Boolean(jpeg);
     this.#note.textContent = "";

@@ -1,6 +1,7 @@
 // Runs beside each other: their curves over each other, and what their configurations differ in.
 
 import { encoded, get } from "./api.js";
+import { byId, element } from "./elements.js";
 import { NOTHING } from "./format.js";
 
 const CHARTS = [
@@ -15,18 +16,8 @@ const CHARTS = [
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "solid"];
 const MOST = COLOURS.length;
-const LEFT_OUT = new Set(["name"]);
-
-const byId = (id) => document.getElementById(id);
 
 const chosen = () => new URLSearchParams(location.search).getAll("run").slice(0, MOST);
-
-function element(tag, text = "", attributes = {}) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
-}
 
 function choose(runs) {
   const query = new URLSearchParams(runs.map((run) => ["run", run]));
@@ -46,13 +37,17 @@ async function show() {
   const answers = await Promise.all(runs.map(async (run) => ({
     run,
     curves: await curvesOf(run),
-    spec: (await get(`runs/${encoded(run)}`).catch((error) => ({ error })))?.spec,
+    isKnown: await get(`runs/${encoded(run)}`).then(() => true, () => false),
   })));
-  const unknown = answers.filter(({ spec }) => !spec).map(({ run }) => run);
+  const unknown = answers.filter(({ isKnown }) => !isKnown).map(({ run }) => run);
   byId("trouble").hidden = unknown.length === 0;
   byId("trouble").textContent = `The trainer knows no run ${unknown.join(", ")}.`;
   draw(answers);
-  showDifferences(answers.filter(({ spec }) => spec));
+  const known = answers.filter(({ isKnown }) => isKnown).map(({ run }) => run);
+  await showDifferences(known).catch((error) => {
+    byId("trouble").hidden = false;
+    byId("trouble").textContent = error.message;
+  });
 }
 
 function showChosen(runs) {
@@ -98,35 +93,29 @@ function plotOne(plot, column, answers, colour) {
   }, { displayModeBar: false });
 }
 
-/** `{a: {b: 1}}` as [["a.b", "1"]]. */
-function flat(value, path = "") {
-  const isNested = value !== null && typeof value === "object" && !Array.isArray(value);
-  if (!isNested) return [[path, typeof value === "string" ? value : JSON.stringify(value)]];
-  return Object.entries(value).flatMap(([key, inner]) => flat(inner, path ? `${path}.${key}` : key));
-}
-
-function showDifferences(answers) {
-  const maps = answers.map(({ spec }) => new Map(flat(spec)));
-  const keys = [...new Set(maps.flatMap((map) => [...map.keys()]))].filter((key) => !LEFT_OUT.has(key));
-  const differing = keys.filter((key) => new Set(maps.map((map) => map.get(key))).size > 1);
-  byId("differences-note").textContent = answers.length < 2 ? "" : `${differing.length} of ${keys.length} settings`;
+async function showDifferences(runs) {
+  const query = new URLSearchParams(runs.map((run) => ["run", run]));
+  const found = runs.length < 2 ? { differences: [], compared: 0 } : await get(`differences?${query}`);
+  byId("differences-note").textContent =
+    runs.length < 2 ? "" : `${found.differences.length} of ${found.compared} settings`;
   const head = element("tr");
-  head.append(element("th", "Setting", { scope: "col" }), ...answers.map(({ run }) => element("th", run, { scope: "col" })));
-  const lines = differing.map((key) => {
-    const line = element("tr", "", { "data-setting": key });
-    const cells = maps.map((map) => {
-      const cell = element("td");
-      const text = map.get(key) ?? NOTHING;
-      cell.append(text.includes("\n") ? element("pre", text) : text);
-      return cell;
-    });
-    line.append(element("th", key, { scope: "row" }), ...cells);
+  head.append(element("th", "Setting", { scope: "col" }), ...runs.map((run) => element("th", run, { scope: "col" })));
+  const lines = found.differences.map(({ setting, values }) => {
+    const line = element("tr", "", { "data-setting": setting });
+    line.append(element("th", setting, { scope: "row" }), ...values.map(valueCell));
     return line;
   });
   const [top, body] = [element("thead"), element("tbody")];
   top.append(head);
   body.append(...lines);
   byId("differences").replaceChildren(top, body);
+}
+
+function valueCell(value) {
+  const cell = element("td");
+  const text = value ?? NOTHING;
+  cell.append(text.includes("\n") ? element("pre", text) : text);
+  return cell;
 }
 
 async function fillChoice() {

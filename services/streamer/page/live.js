@@ -19,8 +19,8 @@ export class Live {
   }
 
   /** Leave the present stream and follow this run, or with null the list of runs. */
-  follow(runId) {
-    this.#path = runId === null ? "/v1/live" : `/v1/live/${encodeURIComponent(runId)}`;
+  follow(runId, query = "") {
+    this.#path = runId === null ? "/v1/live" : `/v1/live/${encodeURIComponent(runId)}${query}`;
     this.#open();
   }
 

@@ -1,7 +1,9 @@
 // The page of all runs: what there is, what can be done with it, and the form of a new one.
 
 import { ask, encoded, get } from "./api.js";
+import { DEEDS, deedButton } from "./deeds.js";
 import { Editor } from "./editor.js";
+import { byId, element } from "./elements.js";
 import { NOTHING, count, duration, lapTime } from "./format.js";
 import { Live } from "./live.js";
 
@@ -9,20 +11,12 @@ const PAGE = 50;
 const REFRESH_MS = 2000; // while something runs: steps and times grow
 const MODEL_FILES = ["reward_function.py", "model_metadata.json", "hyperparameters.json", "run.yaml"];
 
-const byId = (id) => document.getElementById(id);
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "short" });
 const editor = new Editor(onQueued);
 
 let wanted = PAGE;
 let refreshing = null;
 let timer = null;
-
-function element(tag, text, attributes = {}) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
-}
 
 function say(text) {
   byId("said").textContent = text;
@@ -33,11 +27,11 @@ function complain(error) {
   byId("trouble").textContent = error?.message ?? "";
 }
 
-async function attempt(doing, done) {
+/** Say what came of a deed: `doing` is the promise of a sentence. */
+async function report(doing) {
   complain(null);
   try {
-    await doing();
-    say(done);
+    say(await doing);
   } catch (error) {
     complain(error);
   }
@@ -56,44 +50,14 @@ async function sure(title, text, yes) {
   return dialog.returnValue === "yes";
 }
 
-const DEEDS = {
-  stop: {
-    label: "Stop",
-    fits: (run) => run.outcome === null,
-    do: (run) => attempt(() => ask("POST", `runs/${encoded(run.id)}/stop`, { reason: "stopped on the page" }),
-      `${run.id} ends after its current update.`),
-  },
-  evaluate: {
-    label: "Evaluate",
-    fits: (run) => run.best !== null || run.last !== null,
-    do: (run) => attempt(() => ask("POST", `runs/${encoded(run.id)}/evaluations`, { trials: 5 }),
-      `The best checkpoint of ${run.id} will be evaluated; the live page shows it.`),
-  },
-  resume: {
-    label: "Resume",
-    fits: (run) => run.outcome !== null && run.last !== null,
-    do: (run) => attempt(() => ask("POST", `runs/${encoded(run.id)}/resume`), `${run.id} is queued again.`),
-  },
-  clone: {
-    label: "Clone",
-    fits: (run) => run.best !== null || run.last !== null,
-    do: (run) => attempt(async () => {
-      const made = await ask("POST", `runs/${encoded(run.id)}/clone`, {});
-      say(`${made.id} begins with the best checkpoint of ${run.id}.`);
-    }, `A clone of ${run.id} is queued: it begins with its best checkpoint.`),
-  },
-  copy: { label: "Edit a copy", fits: () => true, do: copy },
-  remove: {
-    label: "Delete",
-    fits: (run) => run.outcome !== null,
-    do: async (run) => {
-      const text = "Its checkpoints, models and logs in the store go too. Its journal stays.";
-      if (await sure(`Delete ${run.id}?`, text, "Delete it")) {
-        await attempt(() => ask("DELETE", `runs/${encoded(run.id)}`), `${run.id} is deleted.`);
-      }
-    },
-  },
-};
+const OF_RUNS = ["stop", "evaluate", "resume", "clone"];
+
+async function remove(run) {
+  const text = "Its checkpoints, models and logs in the store go too. Its journal stays.";
+  if (await sure(`Delete ${run.id}?`, text, "Delete it")) {
+    await report(ask("DELETE", `runs/${encoded(run.id)}`).then(() => `${run.id} is deleted.`));
+  }
+}
 
 async function copy(run) {
   complain(null);
@@ -131,14 +95,19 @@ function row(run) {
 
 function deeds(run) {
   const cell = element("td", "", { class: "deeds" });
-  for (const [key, deed] of Object.entries(DEEDS)) {
-    if (!deed.fits(run)) continue;
-    const button = element("button", deed.label, { type: "button", "aria-label": `${deed.label}: ${run.id}` });
-    button.dataset.deed = key;
-    button.addEventListener("click", () => deed.do(run));
-    cell.append(button);
-  }
+  const shown = { id: run.id, status: run.status, hasCheckpoint: run.last !== null };
+  cell.append(
+    ...OF_RUNS.filter((key) => DEEDS[key].fits(shown)).map((key) => deedButton(key, shown, report)),
+    ownButton("copy", "Edit a copy", run, copy),
+    ...(run.outcome === null ? [] : [ownButton("remove", "Delete", run, remove)]),
+  );
   return cell;
+}
+
+function ownButton(key, label, run, doing) {
+  const button = element("button", label, { type: "button", "aria-label": `${label}: ${run.id}`, "data-deed": key });
+  button.addEventListener("click", () => doing(run));
+  return button;
 }
 
 async function runsSoFar() {

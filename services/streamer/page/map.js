@@ -8,6 +8,12 @@ const JUMP_M = 3; // further than a car gets between two poses: it was put back 
 const PATHS = 12;
 const EXITS = 200;
 const CAR_M = [0.42, 0.2];
+// Cividis, from low to high: even in lightness, and the same to colour-blind eyes.
+const SCALE = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8779", "#a69d75", "#c4b56c", "#e4cf5b", "#fee838"];
+const MEASURES = {
+  speed: { of: (path) => path.speeds_mps, unit: "m/s" },
+  reward: { of: (path) => path.rewards, unit: "a step" },
+};
 
 export class TrackMap {
   #svg;
@@ -16,6 +22,8 @@ export class TrackMap {
   #gliding = false;
   #scale = 1; // cars are drawn larger than life on large tracks
   #shape = null;
+  #paths = [];
+  #measure = null; // what trails are coloured by; null is how their episodes ended
   #onDescribed;
 
   /** `onDescribed` hears the track's name, and a line about it and its cars. */
@@ -32,6 +40,7 @@ export class TrackMap {
 
   clear() {
     this.#shape = null;
+    this.#paths = [];
     this.#cars.clear();
     for (const layer of Object.values(this.#layers)) layer.replaceChildren();
   }
@@ -52,16 +61,32 @@ export class TrackMap {
 
   /** Add the paths that are new; `afresh` forgets those that are drawn. */
   addPaths({ afresh, paths, exits }) {
-    if (afresh) {
-      this.#layers.paths.replaceChildren();
-      this.#layers.exits.replaceChildren();
-    }
-    this.#layers.paths.append(...paths.map(pathOf));
+    if (afresh) this.#layers.exits.replaceChildren();
     this.#layers.exits.append(...exits.map((point) => crossAt(point, 0.045 * this.#scale)));
-    keepLast(this.#layers.paths, PATHS);
     keepLast(this.#layers.exits, EXITS);
-    const drawn = [...this.#layers.paths.children];
+    this.#paths = [...(afresh ? [] : this.#paths), ...paths].slice(-PATHS);
+    this.#drawPaths();
+  }
+
+  /** Colour the trails by "outcome", "speed" or "reward". */
+  colourBy(name) {
+    this.#measure = MEASURES[name] ?? null;
+    for (const item of document.querySelectorAll("[data-trail]")) {
+      item.hidden = (item.dataset.trail === "scale") !== (this.#measure !== null);
+    }
+    this.#drawPaths();
+  }
+
+  #drawPaths() {
+    const measure = this.#measure;
+    const range = measure === null ? null : rangeOf(this.#paths.flatMap(measure.of));
+    const drawn = this.#paths.map((path) => (measure === null ? pathOf(path) : scaledPath(path, measure.of(path), range)));
     drawn.forEach((path, i) => path.setAttribute("opacity", (0.15 + (0.6 * (i + 1)) / drawn.length).toFixed(2)));
+    this.#layers.paths.replaceChildren(...drawn);
+    if (range === null) return;
+    const text = (value) => `${Number(value.toPrecision(2))} ${measure.unit}`;
+    document.getElementById("scale-least").textContent = text(range[0]);
+    document.getElementById("scale-most").textContent = text(range[1]);
   }
 
   /** Where all cars are now; those that are not named are gone. */
@@ -160,6 +185,27 @@ function pathOf({ points, status, episode }) {
   title.textContent = `episode ${episode}`;
   path.append(title);
   return path;
+}
+
+function rangeOf(values) {
+  return values.length === 0 ? [0, 1] : [Math.min(...values), Math.max(...values)];
+}
+
+/** A path in pieces, each in the colour of what it was like there. */
+function scaledPath({ points, episode }, values, [least, most]) {
+  const group = node("g");
+  const shade = (value) => Math.min(Math.floor((SCALE.length * (value - least)) / (most - least || 1)), SCALE.length - 1);
+  let begin = 0;
+  for (let at = 1; at < points.length; at += 1) {
+    const next = at + 1 < points.length ? shade(values[at + 1]) : null;
+    if (next === shade(values[at])) continue;
+    group.append(node("path", { class: "path scaled", d: line(points.slice(begin, at + 1), false), style: `stroke:${SCALE[shade(values[at])]}` }));
+    begin = at;
+  }
+  const title = node("title");
+  title.textContent = `episode ${episode}`;
+  group.append(title);
+  return group;
 }
 
 const crossAt = ([x, y], size) =>

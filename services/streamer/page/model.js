@@ -20,9 +20,14 @@ export async function showModel(runId, isStillShown) {
   byId("model-note").textContent = newest
     ? `${checkpoints.length} checkpoints, the newest after ${count(newest.env_steps)} steps`
     : NOTHING;
+  byId("model-files").replaceChildren(...fileItems(runId, files).slice(0, SHOWN));
+}
+
+/** Links to the files that people take away, archives first, of each kind the newest first. */
+export function fileItems(runId, files) {
   const ofNote = files.filter(({ path }) => OF_NOTE.some((pattern) => pattern.test(path)));
   const best = ofNote.sort((a, b) => rank(a) - rank(b) || b.path.localeCompare(a.path, "en", { numeric: true }));
-  byId("model-files").replaceChildren(...best.slice(0, SHOWN).map(({ path, size_bytes }) => {
+  return best.map(({ path, size_bytes }) => {
     const item = document.createElement("li");
     const link = document.createElement("a");
     link.href = `/api/models/${encoded(runId)}/files/${path}`;
@@ -30,7 +35,7 @@ export async function showModel(runId, isStillShown) {
     link.textContent = path;
     item.append(link, ` ${size(size_bytes)}`);
     return item;
-  }));
+  });
 }
 
 const rank = ({ path }) => OF_NOTE.findIndex((pattern) => pattern.test(path));

@@ -35,6 +35,7 @@ class CoachAlgorithm:
         self._rewards, self._ends = self._unknown()
         self._is_aged = False
         self.is_open = False
+        self.outputs: NDArray[np.float32] | None = None  # rl-coach keeps them to itself
 
     def compile(self) -> None:
         """Sessions are ready as they are."""
