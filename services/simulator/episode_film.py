@@ -4,13 +4,11 @@ from pathlib import Path
 
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.errors import InvalidInput
-from libs.common.events import EpisodeEnded
+from libs.common.events import EpisodeEnded, FilmWish
 from libs.common.tracks import Track
-from services.simulator.camera_picture import HEIGHT_PX, WIDTH_PX
-from services.simulator.drive_film import MAP_WIDTH_PX, draw_race
 from services.simulator.film import Film
 from services.simulator.race import Race
-from services.simulator.track_map import TrackMap
+from services.simulator.shots import shot_of
 from services.simulator.vehicle import CONTROL_HZ
 from services.simulator.views import Look
 
@@ -35,15 +33,12 @@ def show_step(race: Race, episode: EpisodeEnded, row: int) -> None:
 
 
 def film_episode(
-    file: Path, track: Track, spec: RunSpec, episode: EpisodeEnded, speed: float = 1.0
+    file: Path, track: Track, spec: RunSpec, episode: EpisodeEnded, wish: FilmWish
 ) -> int:
     """
-    Write an MP4 of what the car saw, beside the track from above; the number of its pictures.
+    Write an MP4 of an episode, in the view, size and speed that are wished; how many pictures.
 
     Things on the road are where the race puts them at its start, since a log has the car alone.
-
-    Args:
-        speed: of the video, times real time.
 
     Raises:
         InvalidInput: the episode has no poses.
@@ -53,9 +48,10 @@ def film_episode(
     rows = len(episode.columns.x_m)
     if rows == 0:
         raise InvalidInput(f"episode {episode.episode} of {episode.run_id} has no poses")
-    race, above = stage(track, spec), TrackMap(track, MAP_WIDTH_PX, HEIGHT_PX)
-    with Film(file, WIDTH_PX + MAP_WIDTH_PX, HEIGHT_PX, CONTROL_HZ * speed) as film:
+    width, height = (int(side) for side in wish.size.split("x"))
+    race, shot = stage(track, spec), shot_of(wish.view, track, spec.world, width, height)
+    with Film(file, width, height, CONTROL_HZ * wish.speed) as film:
         for row in range(rows):
             show_step(race, episode, row)
-            film.add(draw_race(race, above))
+            film.add(shot(race))
     return rows

@@ -1,7 +1,6 @@
 """Videos, written by ffmpeg as the pictures come."""
 
 import contextlib
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -10,20 +9,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from libs.common.errors import PlatformError, Unavailable
-
-FFMPEG_MISSING = (
-    "ffmpeg is not installed, and it writes the videos; "
-    "apt-get install ffmpeg (or brew install ffmpeg), or go without one: --no-video"
-)
-
-
-def find_ffmpeg() -> str:
-    """The program. Raises `Unavailable` where it is not installed."""
-    program = shutil.which("ffmpeg")
-    if program is None:
-        raise Unavailable(FFMPEG_MISSING)
-    return program
+from libs.common.errors import PlatformError
+from libs.common.ffmpeg import find_ffmpeg, in_words
 
 
 class Film:
@@ -78,9 +65,7 @@ class Film:
         return self._process.wait()
 
     def _complaint(self) -> str:
-        self._process.wait()
+        code = self._process.wait()
         self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return (
-            f"{self._file}: ffmpeg could not write it: {lines[-1] if lines else 'no reason given'}"
-        )
+        said = self._errors.read().decode(errors="replace")
+        return f"{self._file}: ffmpeg could not write it: {in_words(said, code)}"

@@ -24,6 +24,7 @@ from libs.common.events import (
     EvaluatePolicy,
     EvaluationEnded,
     EvaluationFailed,
+    FilmEpisode,
     PolicyView,
     RewardFailed,
     RunWatched,
@@ -36,6 +37,7 @@ from libs.common.service import Service
 from libs.common.tracks import Track, load_built_in, parse_npy
 from services.simulator.config import SimulatorSettings
 from services.simulator.evaluation import drive_trials, result_of
+from services.simulator.films import FilmStudio
 from services.simulator.rollout import Rollout
 from services.simulator.viewers import Viewers
 from services.simulator.warm_up import LATER, warm_up
@@ -80,6 +82,8 @@ class Simulator(Service[SimulatorSettings]):
             concurrency=self.settings.evaluations_at_once,
             ack_wait_s=ROLLOUT_ACK_WAIT_S,
         )
+        studio = FilmStudio(self.bus, self.objects)
+        await self.bus.subscribe(FilmEpisode, studio.on_film_episode, durable="simulators-films")
 
     async def work(self) -> None:
         """Compile the rest of the kernels, so that no rollout stands still for it later."""

@@ -8,8 +8,9 @@ from fastapi import Depends, FastAPI, Path, Request
 from fastapi.responses import FileResponse, StreamingResponse
 
 from libs.common.errors import NotFound
-from libs.common.events import RUN_ID_PATTERN
+from libs.common.events import RUN_ID_PATTERN, FilmWish
 from services.streamer.broadcast import BroadcastRequest, BroadcastShown
+from services.streamer.films import FilmShown, FilmsShown
 from services.streamer.relay import check_origin
 from services.streamer.run_watch import RunWatch
 
@@ -39,6 +40,20 @@ def add_broadcasts(app: FastAPI, streamer: "Streamer") -> None:
     )
     async def begin(run_id: RunId, asked: BroadcastRequest) -> BroadcastShown:
         return await streamer.broadcast(run_id, asked)
+
+    @app.post(
+        "/v1/runs/{run_id}/films",
+        status_code=202,
+        tags=["video"],
+        summary="Have a past episode made into an MP4, from its logged poses",
+        dependencies=[Depends(ours)],
+    )
+    async def film(run_id: RunId, wish: FilmWish) -> FilmShown:
+        return await streamer.film(run_id, wish)
+
+    @app.get("/v1/runs/{run_id}/films", tags=["video"], summary="The films of a run")
+    async def films(run_id: RunId) -> FilmsShown:
+        return await streamer.films(run_id)
 
     @app.get("/v1/broadcasts", tags=["video"], summary="What is on the air, and how it goes")
     async def broadcasts() -> list[BroadcastShown]:

@@ -7,6 +7,7 @@ can't be reached, is begun again with back-off; the run does not notice any of i
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,8 @@ from urllib.parse import urlsplit
 import stamina
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from libs.common.errors import InvalidInput, PlatformError, Unavailable
+from libs.common.errors import InvalidInput, PlatformError
+from libs.common.ffmpeg import find_ffmpeg, in_words
 from libs.common.log import get_log
 from libs.common.tasks import end
 from services.streamer.frames import Painter, Scene, Size
@@ -26,6 +28,11 @@ KEYFRAME_EVERY = 45  # frames, as the sandbox of 2019 had it
 HLS_SEGMENT_S, HLS_SEGMENTS = 2, 10
 CLOSE_S = 5.0
 KEY = "{key}"
+CERTAIN_FRAMES = 2 * FRAMES_PER_S
+"""So many are in the pipe before ffmpeg has found out that nobody is there."""
+MOST_REPEATED = 10 * FRAMES_PER_S
+STEADY_S = 60.0
+"""After so long on the air a break is a new one: it is retried at once."""
 
 SIZES: dict[str, Size] = {"640x480": (640, 480), "1280x720": (1280, 720)}
 FORMATS = {"udp": "mpegts", "rtmp": "flv", "rtmps": "flv"}
@@ -61,25 +68,13 @@ class BroadcastShown(BaseModel):
     target: str  # never with the key
     size: str
     state: Literal["starting", "on air", "retrying"]
-    frames: int
+    on_air_since_s: float | None  # epoch seconds; None while it is not
+    frames: int  # since it began, over all restarts
+    frames_per_s: float  # since ffmpeg was begun last
+    repeated: int  # frames that were sent twice, since the next was not drawn in time
     restarts: int
     problem: str  # of the last ffmpeg that ended
     playlist: str | None  # where browsers find it, with HLS
-
-
-def find_ffmpeg() -> str:
-    """The system's program, or that of the package `imageio-ffmpeg`. Raises `Unavailable`."""
-    if (program := shutil.which("ffmpeg")) is not None:
-        return program
-    try:
-        from imageio_ffmpeg import get_ffmpeg_exe
-
-        return str(get_ffmpeg_exe())
-    except (ImportError, RuntimeError) as error:
-        raise Unavailable(
-            "ffmpeg is not installed, and it makes the video: apt-get install ffmpeg, or "
-            "pip install imageio-ffmpeg"
-        ) from error
 
 
 def command(ffmpeg: str, request: BroadcastRequest, folder: Path, key: str) -> list[str]:
@@ -112,6 +107,10 @@ class _Ended(PlatformError):
     """ffmpeg has ended, with what it said last."""
 
 
+class _WasSteady(Exception):
+    """ffmpeg has ended after it had sent for a while."""
+
+
 class Broadcast:
     """One run to one target, until it is closed."""
 
@@ -128,18 +127,21 @@ class Broadcast:
         self.name, self.run_id, self.folder, self._request = name, run_id, folder, request
         self._command = command(find_ffmpeg(), request, folder, key)
         self._key, self._scene, self._painter = key, scene, painter
-        self._frames = self._restarts = 0
-        self._is_on_air, self._problem = False, ""
+        self._frames = self._repeated = self._restarts = 0
+        self._sent = 0  # frames of the ffmpeg that runs now
+        self._began_s, self._problem = 0.0, ""
         self._log = get_log()
         self._task = asyncio.create_task(self._run(), name=f"broadcast {name}")
 
     def shown(self) -> BroadcastShown:
         """How it goes."""
         state: Literal["starting", "on air", "retrying"] = "starting"
-        if self._is_on_air:
+        is_on_air = self._sent > CERTAIN_FRAMES
+        if is_on_air:
             state = "on air"
         elif self._restarts:
             state = "retrying"
+        passed_s = time.time() - self._began_s
         is_hls = self._request.target == "hls"
         return BroadcastShown(
             id=self.name,
@@ -147,7 +149,10 @@ class Broadcast:
             target=self._request.target,
             size=self._request.size,
             state=state,
+            on_air_since_s=self._began_s if is_on_air else None,
             frames=self._frames,
+            frames_per_s=round(self._sent / passed_s, 1) if is_on_air and passed_s > 0 else 0.0,
+            repeated=self._repeated,
             restarts=self._restarts,
             problem=self._problem,
             playlist=f"/v1/broadcasts/{self.name}/index.m3u8" if is_hls else None,
@@ -159,6 +164,11 @@ class Broadcast:
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
     async def _run(self) -> None:
+        while True:
+            with suppress(_WasSteady):
+                await self._send_again_and_again()
+
+    async def _send_again_and_again(self) -> None:
         async for attempt in stamina.retry_context(
             on=_Ended, attempts=None, timeout=None, wait_max=30.0
         ):
@@ -166,7 +176,7 @@ class Broadcast:
                 await self._send()
 
     async def _send(self) -> None:
-        await asyncio.to_thread(self.folder.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(_empty, self.folder)
         process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
@@ -175,33 +185,49 @@ class Broadcast:
         )
         assert process.stdin is not None
         assert process.stderr is not None
+        self._began_s = time.time()
         complaints = asyncio.create_task(process.stderr.read(10_000))
         try:
             with suppress(BrokenPipeError, ConnectionResetError):
                 await self._feed(process.stdin)
         finally:
-            self._is_on_air = False
+            self._sent = 0
             process.stdin.close()
             await _end(process)
-        said = (await complaints).decode(errors="replace").strip().splitlines()
-        line = said[-1] if said else f"exit code {process.returncode}"
-        self._problem = line.replace(self._key, "…") if self._key else line
+        said = (await complaints).decode(errors="replace")
+        said = said.replace(self._key, "…") if self._key else said
+        self._problem = in_words(said, process.returncode)
         self._restarts += 1
         self._log.warning("a broadcast broke off", target=self._request.target, why=self._problem)
-        raise _Ended(self._problem)
+        raise _WasSteady if time.time() - self._began_s > STEADY_S else _Ended(self._problem)
 
     async def _feed(self, stdin: asyncio.StreamWriter) -> None:
-        """A frame each fifteenth of a second; late ones are not made up for."""
+        """
+        A frame each fifteenth of a second, whatever happens: who watches counts on it.
+
+        Where one is not drawn in time the last one is sent again, so that time does not drift.
+        """
         clock = asyncio.get_running_loop().time
-        due_s = clock()
+        began_s = clock()
         while True:
             frame = await asyncio.to_thread(self._painter.paint, self._scene())
-            stdin.write(frame)
-            await stdin.drain()
-            self._frames += 1
-            self._is_on_air = self._frames > 1
-            due_s = max(due_s + 1 / FRAMES_PER_S, clock() - 1.0)
-            await asyncio.sleep(max(0.0, due_s - clock()))
+            due = max(1, round((clock() - began_s) * FRAMES_PER_S) + 1 - self._sent)
+            if due > MOST_REPEATED:  # the machine slept: nobody waits for that time any more
+                began_s += (due - 1) / FRAMES_PER_S
+                due = 1
+            for _ in range(due):
+                stdin.write(frame)
+                await stdin.drain()
+            self._sent += due
+            self._frames += due
+            self._repeated += due - 1
+            await asyncio.sleep(max(0.0, began_s + self._sent / FRAMES_PER_S - clock()))
+
+
+def _empty(folder: Path) -> None:
+    """An empty folder: pieces of an ffmpeg that was killed would be of another stream."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

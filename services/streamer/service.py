@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from prometheus_client.core import Metric
 
 from libs.common.errors import Conflict, NotFound, StartupFailed, Unavailable
-from libs.common.events import CameraSeen, CarsMoved, ServiceBeat
+from libs.common.events import CameraSeen, CarsMoved, FilmWish, ServiceBeat
 from libs.common.metrics import gauge
 from libs.common.service import Service
 from libs.common.tasks import end
@@ -23,6 +23,7 @@ from services.streamer.assets import plotly_script
 from services.streamer.broadcast import SIZES, Broadcast, BroadcastRequest, BroadcastShown
 from services.streamer.catalogue import Catalogue, RunList
 from services.streamer.config import StreamerSettings
+from services.streamer.films import FilmDesk, FilmShown, FilmsShown
 from services.streamer.frames import Painter, Scene
 from services.streamer.heartbeats import Heartbeats, ServiceShown, ServicesShown, Targets
 from services.streamer.life import LIFE_EVENTS
@@ -65,6 +66,7 @@ class Streamer(Service[StreamerSettings]):
 
     async def start(self) -> None:
         """Read which runs there are, and listen to telemetry."""
+        self._films = FilmDesk(self.bus)
         async for received in self.bus.follow(classes=LIFE_EVENTS, live=False):
             self._catalogue.apply(received.message)
             self._listed_until = received.sequence
@@ -170,6 +172,23 @@ class Streamer(Service[StreamerSettings]):
             name, run_id, asked, self._video / name, self.settings.stream_key, scene, painter
         )
         return self._broadcasts[name].shown()
+
+    async def film(self, run_id: str, wish: FilmWish) -> FilmShown:
+        """
+        Have a past episode made into a film.
+
+        Raises:
+            NotFound: no such run, or its events no longer tell its track.
+        """
+        board = (await self.watched(run_id)).scoreboard
+        if board.track is None or board.spec is None:
+            raise NotFound(f"the events of run {run_id!r} that are kept do not tell its track")
+        return await self._films.ask(run_id, wish, board.spec, board.track)
+
+    async def films(self, run_id: str) -> FilmsShown:
+        """The films of a run. Raises `NotFound` where there is no such run."""
+        self._watch(run_id)  # it is there
+        return await self._films.films(run_id)
 
     def broadcasts(self) -> list[BroadcastShown]:
         """All that are on the air, or try to be."""

@@ -24,7 +24,7 @@ from services.trainer.scores import scores_of
 if TYPE_CHECKING:
     from services.trainer.service import Trainer
 
-BYTES = "application/octet-stream"
+BYTES, VIDEO = "application/octet-stream", "video/mp4"
 MOST_COMPARED = 10
 
 
@@ -72,7 +72,8 @@ def models_router(trainer: "Trainer") -> APIRouter:
         key, size_bytes = await trainer.models.find_file(run_id, path)
         headers = {"Content-Length": str(size_bytes)}
         chunks = trainer.objects.chunks(key)
-        return StreamingResponse(chunks, media_type=BYTES, headers=headers)
+        media_type = VIDEO if path.endswith(".mp4") else BYTES  # browsers play what says it is one
+        return StreamingResponse(chunks, media_type=media_type, headers=headers)
 
     @router.get("/{run_id}/lineage", summary="Which runs it came of and which came of it")
     async def show_lineage(run_id: str) -> Lineage:

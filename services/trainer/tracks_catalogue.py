@@ -6,6 +6,7 @@ import re
 from typing import Self
 
 from libs.common.bus import Bus, Records
+from libs.common.deepracer import layout
 from libs.common.deepracer.run_spec import TRACK_PATTERN
 from libs.common.errors import Conflict, InvalidInput, NotFound, TooLarge
 from libs.common.events import ObjectRef, TrackRef, Value
@@ -103,7 +104,7 @@ class TracksCatalogue:
             Conflict: the name is taken by another track.
         """
         _check(name, data)
-        key = _key(name)
+        key = layout.imported_track(name)
         entry, road = await asyncio.to_thread(_read, name, data, width_m, self._objects.uri(key))
         new = await self._claim_name(name, entry)
         await self._objects.put(key, road)
@@ -122,7 +123,7 @@ class TracksCatalogue:
         if users:
             raise Conflict(f"track {name!r} is referred to by {', '.join(users[:5])}")
         await self._imported.delete(name)
-        await self._objects.delete(_key(name))
+        await self._objects.delete(layout.imported_track(name))
 
     async def _claim_name(self, name: str, entry: TrackEntry) -> bool:
         """The name first, the object second: two different tracks never share a key."""
@@ -154,10 +155,6 @@ def _is_name(name: str) -> bool:
     # Dots separate words on the bus, which are never empty.
     fits = re.fullmatch(TRACK_PATTERN, name) is not None
     return fits and ".." not in name and not name.endswith(".")
-
-
-def _key(name: str) -> str:
-    return f"tracks/{name}.npy"
 
 
 def _read(name: str, data: bytes, width_m: float | None, uri: str) -> tuple[TrackEntry, bytes]:

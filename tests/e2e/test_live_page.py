@@ -166,10 +166,10 @@ async def test_cars_move_over_the_track_and_the_camera_shows_what_the_first_one_
 
 
 async def test_the_policy_tells_how_likely_each_action_is_and_what_weighs_most(
-    page: Page, run: StagedRun, connect: Connect
+    page: Page, run: StagedRun
 ) -> None:
     wishes: asyncio.Queue[RunWatched] = asyncio.Queue()
-    await (await connect("simulator")).watch(RunWatched, wishes.put)
+    await run.simulator.watch(RunWatched, wishes.put)
     await run.queue()
     await run.start()
     await page.goto(f"/runs/{run.run_id}")
@@ -290,4 +290,4 @@ async def test_a_narrow_screen_needs_no_sideways_scrolling(page: Page, run: Stag
 
 async def test_services_that_live_are_named(page: Page) -> None:
     await page.goto("/")
-    await expect(page.locator("#services [data-service=streamer]")).to_have_text("streamer")
+    await expect(page.locator("#services [data-service=streamer] summary")).to_have_text("streamer")

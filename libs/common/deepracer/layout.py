@@ -91,6 +91,19 @@ def evaluation_simtrace(run_id: str, evaluation: str, part: int = 0) -> str:
     return f"{folder}/evaluation-simtrace/{part}-iteration.csv"
 
 
+def imported_track(name: str) -> str:
+    """A track that was imported, for all runs."""
+    return f"tracks/{name}.npy"
+
+
+def film(run_id: str, view: str, number: int, evaluation: str | None = None) -> str:
+    """The video of an episode, or of a trial of an evaluation; `view` as `camera-pip`."""
+    folder = run_prefix(run_id)
+    if evaluation is not None:
+        folder = f"{folder}/evaluation-{evaluation}"
+    return f"{folder}/mp4/{view}/{number}-video.mp4"
+
+
 def board_file(run_id: str, filename: str) -> str:
     """An event file for TensorBoard."""
     return f"{run_prefix(run_id)}/tensorboard/{filename}"

@@ -26,6 +26,15 @@ from libs.common.events.base import (
     decode_as,
     read_envelope,
 )
+from libs.common.events.films import (
+    EpisodeChoice,
+    FilmEpisode,
+    FilmFailed,
+    FilmMade,
+    FilmSize,
+    FilmView,
+    FilmWish,
+)
 from libs.common.events.learning import (
     BestCheckpointChosen,
     CheckpointSaved,
@@ -100,6 +109,7 @@ __all__ = [
     "Command",
     "CommandRange",
     "Envelope",
+    "EpisodeChoice",
     "EpisodeEnded",
     "EpisodeStatus",
     "EpochLosses",
@@ -107,6 +117,12 @@ __all__ = [
     "EvaluationEnded",
     "EvaluationFailed",
     "Event",
+    "FilmEpisode",
+    "FilmFailed",
+    "FilmMade",
+    "FilmSize",
+    "FilmView",
+    "FilmWish",
     "IterationEnded",
     "LogArchived",
     "LogWritten",

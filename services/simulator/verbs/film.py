@@ -10,10 +10,20 @@ from libs.cli.output import AsJson, WrongUsage, console, show_document
 from libs.common.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from libs.common.events import EpisodeEnded, Message, RunQueued
+    from libs.common.events import (
+        EpisodeChoice,
+        EpisodeEnded,
+        FilmWish,
+        Message,
+        RunQueued,
+        TrackRef,
+    )
     from libs.common.tracks import Track
 
 PhaseName = Literal["training", "evaluation"]
+# As in `libs.common.events`, which takes longer to import than --help should.
+ViewName = Literal["camera-front", "camera-pip", "camera-45degree", "camera-topview"]
+SizeName = Literal["640x480", "1280x720"]
 BEST, LAST = "best", "last"
 
 
@@ -23,18 +33,36 @@ def film(
         str, typer.Option(help="Its number, `last`, or `best`: the fastest lap, else the furthest.")
     ] = BEST,
     phase: Annotated[PhaseName, typer.Option(help="Of the run.")] = "training",
+    evaluation: Annotated[
+        str | None, typer.Option(help="The id of one evaluation; --episode is then its trial.")
+    ] = None,
+    view: Annotated[
+        ViewName,
+        typer.Option(help="What the car sees; from behind, with a map in the corner; from above."),
+    ] = "camera-front",
+    size: Annotated[SizeName, typer.Option(help="Of the pictures, in pixels.")] = "1280x720",
     speed: Annotated[float, typer.Option(min=0.1, max=16.0, help="Times real time.")] = 1.0,
     out: Annotated[Path | None, typer.Option(help="The file; else RUN-EPISODE.mp4 here.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a past episode as a video: what its car saw, beside the track."""
+    """Write a past episode as a video, as its car saw it or as others would see the car."""
+    from libs.common.events import FilmWish
     from services.simulator.episode_film import film_episode
 
-    queued, chosen = find_episode(_events(run), run, episode, phase)
+    if out is not None and not out.parent.is_dir():
+        raise WrongUsage(f"--out: got {str(out)!r}; accepted: a file in a folder that exists")
+    wish = FilmWish(
+        phase=phase,
+        evaluation_id=evaluation,
+        episode=_episode(episode),
+        view=view,
+        size=size,
+        speed=speed,
+    )
+    queued, chosen = find_episode(_events(run), run, wish)
     file = out or Path(f"{run}-{phase}-{chosen.episode}.mp4")
-    if not file.parent.is_dir():
-        raise WrongUsage(f"--out: got {str(file)!r}; accepted: a file in a folder that exists")
-    pictures = film_episode(file, _track(queued), queued.spec, chosen, speed)
+    track = _track(queued.track if chosen.track == queued.track.name else chosen.track)
+    pictures = film_episode(file, track, queued.spec, chosen, wish)
     if as_json:
         told = {"file": str(file), "episode": chosen.episode, "pictures": pictures}
         show_document({**told, "status": chosen.status, "progress_pct": chosen.progress_pct})
@@ -46,41 +74,35 @@ def film(
 
 
 def find_episode(
-    events: "Iterator[Message]", run: str, wanted: str, phase: PhaseName
+    events: "Iterator[Message]", run: str, wish: "FilmWish"
 ) -> "tuple[RunQueued, EpisodeEnded]":
     """
-    The run as it was queued, and one of its episodes; of those with one number the last.
+    The run as it was queued, and the episode that is wished for.
 
     Raises:
         NotFound: there is none; the message says which there are.
-        InvalidInput: `wanted` is no number, `best` or `last`.
     """
     from libs.common.events import EpisodeEnded, RunQueued
+    from services.simulator.episode_choice import EpisodeChooser
 
-    if wanted not in (BEST, LAST) and not wanted.isdecimal():
-        raise InvalidInput(f"no episode {wanted!r}; accepted: a number, {BEST} or {LAST}")
     queued: RunQueued | None = None
-    chosen: EpisodeEnded | None = None
-    numbers: set[int] = set()
+    chooser = EpisodeChooser(run, wish)
     for event in events:
         if isinstance(event, RunQueued):
             queued = event
-        elif isinstance(event, EpisodeEnded) and event.phase == phase:
-            numbers.add(event.episode)
-            if wanted == BEST:
-                chosen = event if chosen is None or _merit(event) > _merit(chosen) else chosen
-            elif wanted == LAST or event.episode == int(wanted):
-                chosen = event
-    if queued is None or chosen is None:
-        there = f"0 to {max(numbers)}" if numbers else "none"
-        raise NotFound(f"run {run!r} has no {phase} episode {wanted}; there are: {there}")
-    return queued, chosen
+        elif isinstance(event, EpisodeEnded):
+            chooser.look_at(event)
+    if queued is None:
+        raise NotFound(f"the journal does not tell how run {run!r} was queued")
+    return queued, chooser.chosen()
 
 
-def _merit(episode: "EpisodeEnded") -> tuple[float, float]:
-    """Higher is better: a lap before none, then the faster one, or the one that came further."""
-    lap_s = episode.lap_s
-    return (float("-inf") if lap_s is None else -lap_s, episode.progress_pct)
+def _episode(wanted: str) -> "EpisodeChoice":
+    if wanted in (BEST, LAST):
+        return wanted  # type: ignore[return-value]
+    if not wanted.isdecimal():
+        raise InvalidInput(f"no episode {wanted!r}; accepted: a number, {BEST} or {LAST}")
+    return int(wanted)
 
 
 def _events(run: str) -> "Iterator[Message]":
@@ -94,14 +116,15 @@ def _events(run: str) -> "Iterator[Message]":
         yield decode(line.encode())
 
 
-def _track(queued: "RunQueued") -> "Track":
+def _track(driven: "TrackRef | str") -> "Track":
     from libs.cli.client import ApiClient
     from libs.cli.config import load_settings
     from libs.cli.stack.description import find_api_url
-    from libs.common.tracks import load_built_in, parse_npy
+    from libs.common.tracks import built_in_names, load_built_in, parse_npy
 
-    name = queued.track.name
-    if queued.track.source is None:
+    name = driven if isinstance(driven, str) else driven.name
+    is_built_in = name in built_in_names() if isinstance(driven, str) else driven.source is None
+    if is_built_in:
         return load_built_in(name)
     with ApiClient(find_api_url(load_settings())) as client:
         return parse_npy(name, client.download_track(name))

@@ -9,6 +9,7 @@ import { TrackMap } from "./map.js";
 import { showModel } from "./model.js";
 import { Picker } from "./picker.js";
 import { showServices } from "./services.js";
+import { Video } from "./video.js";
 
 const byId = (id) => document.getElementById(id);
 const map = new TrackMap(byId("map"), (name, note) => {
@@ -18,6 +19,7 @@ const map = new TrackMap(byId("map"), (name, note) => {
 const camera = new Camera();
 const curves = new Curves(byId("curves"));
 const figures = new Figures();
+const video = new Video();
 const picker = new Picker(byId("picker"), byId("picker-label"), (runId) => choose(runId));
 
 const ON_PAGE = ["stop", "evaluate", "resume", "clone", "submit"];
@@ -26,6 +28,7 @@ const START = "Train the starter car. It appears here the moment it is queued.";
 let shown = null; // the run on the page
 let trackOf = null; // the run whose track is drawn
 let modelOf = { run: null, checkpoint: null }; // what the card of the model shows
+let videoOf = null; // the run whose video is offered
 let deedsOf = ""; // what the buttons were made for
 let isMissing = false; // whether the server knows no run of that name
 
@@ -71,6 +74,8 @@ function show(runId) {
 
 function forget() {
   trackOf = null;
+  videoOf = null;
+  video.of(null);
   deedsOf = "";
   byId("said").textContent = "";
   byId("model").hidden = true;
@@ -94,6 +99,10 @@ function onFigures(value) {
   byId("empty").hidden = true;
   figures.show(value);
   showDeeds(value);
+  if (videoOf !== shown) {
+    videoOf = shown;
+    video.of(shown);
+  }
   say(value.complete ? "" : "Reading the run's events…");
   curves.setEvaluations(value.evaluations);
   const checkpoint = value.session.checkpoint;
