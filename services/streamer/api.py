@@ -101,6 +101,10 @@ def _add_page(app: FastAPI) -> None:
     async def overlay() -> FileResponse:
         return page("overlay.html")
 
+    @app.get("/classic/{run_id}", include_in_schema=False)
+    async def classic() -> FileResponse:
+        return page("classic.html")
+
     @app.get("/static/plotly.min.js", include_in_schema=False)
     async def plotly() -> FileResponse:
         return FileResponse(plotly_script(), media_type="text/javascript", headers=REVALIDATE)

@@ -210,6 +210,24 @@ async def test_trails_are_coloured_by_speed_and_what_cannot_be_done_says_why(
     await expect(page.locator(".doing .said")).to_contain_text("no trainer lives")
 
 
+async def test_the_classic_page_has_the_cards_of_the_sandbox(page: Page, run: StagedRun) -> None:
+    await run.queue()
+    await run.start()
+    await run.drive(progress_pct=100.0, lap_s=9.25)
+    for _ in range(12):
+        await run.iterate(1)
+    await page.goto(f"/classic/{run.run_id}")
+    driving = asyncio.create_task(run.keep_moving())
+    await expect(page.locator("#names")).to_contain_text(f"Model Name{run.run_id}")
+    await expect(page.locator("#peaks")).to_contain_text("Fastest Lap9.25sepisode 0")
+    await expect(page.locator("#session")).to_contain_text("Training Iterations12")
+    await expect(page.locator("#map .car")).to_have_count(8)
+    await expect(page.locator("#camera")).to_be_visible()
+    iterations = await page.locator("#graph").evaluate("graph => graph.data[0].x")
+    assert iterations == list(range(2, 12))
+    await end(driving)
+
+
 async def test_a_service_tells_more_of_itself(page: Page, run: StagedRun) -> None:
     await run.queue()
     await page.goto(f"/runs/{run.run_id}")

@@ -1,6 +1,9 @@
 """The simulator as a process on a real bus, with a driver in place of a learner."""
 
 import asyncio
+import json
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,8 +24,13 @@ from libs.common.events import (
     EpisodeEnded,
     EvaluatePolicy,
     EvaluationFailed,
+    FilmEpisode,
+    FilmFailed,
+    FilmMade,
+    FilmWish,
     MessageRejected,
     ObjectRef,
+    PolicyView,
     RewardFailed,
     RunWatched,
     SensorArray,
@@ -37,6 +45,7 @@ from tests.conftest import Connect
 from tests.servers import NatsServer, S3Server
 from tests.service_process import ServiceProcess
 from tests.small_policy import small_weights, write_policy
+from tests.staged_run import StagedRun
 
 STRAIGHT = 1
 METADATA = ModelMetadata.model_validate(
@@ -122,6 +131,7 @@ class Driver:
         self.episodes: list[int] = []
         self.ended: list[int] = []
         self._next = first_episode
+        self.asked_for_saliency = False
         self.turns: tuple[Turn, ...] = ()  # the first and the last
 
     @asynccontextmanager
@@ -154,7 +164,9 @@ class Driver:
             count = len(self.episodes)
             actions, commands = [STRAIGHT] * count, [(0.0, 2.0)] * count
             given = ([], commands) if self._continuous else (actions, [])
-            self.lockstep.reply(turn, given[0], self.episodes, 3, given[1])
+            self.asked_for_saliency |= turn.tell_saliency
+            policy = PolicyView(taken=STRAIGHT) if turn.tell_policy else None
+            self.lockstep.reply(turn, given[0], self.episodes, 3, given[1], policy)
 
 
 async def first_episodes(bus: Bus, run: str, count: int) -> list[EpisodeEnded]:
@@ -343,14 +355,17 @@ async def test_pictures_and_poses_are_sent_while_someone_watches(
 
     await streamer.watch(CarsMoved, on_moved, run)
     await streamer.watch(CameraSeen, on_seen, run)
-    async with Driver(bus, run).driving(rollout(rollout_name(run, 1, 0), range(3))):
+    driver = Driver(bus, run)
+    async with driver.driving(rollout(rollout_name(run, 1, 0), range(3))):
         await first_episodes(bus, run, 3)
         assert moved.empty()
-        await streamer.publish(RunWatched(run_id=run))
+        await streamer.publish(RunWatched(run_id=run, saliency=True))
         async with asyncio.timeout(10):
             poses, picture = await moved.get(), await seen.get()
     assert [pose.car for pose in poses.cars] == [0, 1, 2]
     assert picture.jpeg.startswith(b"\xff\xd8")
+    assert picture.policy == PolicyView(taken=STRAIGHT)
+    assert driver.asked_for_saliency
 
 
 async def test_a_reward_that_raises_in_an_evaluation_is_told_with_its_params(
@@ -387,6 +402,50 @@ async def test_a_policy_that_is_no_graph_fails_its_evaluation_with_the_reason(
         failed = (await anext(bus.follow(run, classes=[EvaluationFailed]))).message
     assert isinstance(failed, EvaluationFailed)
     assert "8 bytes" in failed.reason
+
+
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffmpeg is not installed")
+async def test_a_past_episode_becomes_a_film_in_the_store(
+    simulator: ServiceProcess, connect: Connect, run: str, s3_server: S3Server, tmp_path: Path
+) -> None:
+    bus, streamer = await connect("trainer"), await connect("streamer")
+    staged = StagedRun(bus, await connect("simulator"), run)
+    await staged.queue()
+    await staged.drive(progress_pct=8.0)
+    best = await staged.drive(progress_pct=10.0)
+    for wish in (FilmWish(view="camera-topview"), FilmWish(episode=7)):
+        await streamer.publish(
+            FilmEpisode(
+                run_id=run,
+                film_id=f"{run}-{wish.episode}",
+                wish=wish,
+                spec=staged.spec(),
+                track=TrackRef(name=staged.track.name),
+            )
+        )
+    told: dict[type, FilmMade | FilmFailed] = {}
+    async with asyncio.timeout(120):
+        async for received in bus.follow(run, classes=[FilmMade, FilmFailed]):
+            assert isinstance(received.message, FilmMade | FilmFailed)
+            told[type(received.message)] = received.message
+            if len(told) == 2:
+                break
+    made, failed = told[FilmMade], told[FilmFailed]
+    assert isinstance(made, FilmMade)
+    assert isinstance(failed, FilmFailed)
+    assert failed.reason == f"run {run!r} has no training episode 7; there are: 0 to 1"
+    assert (made.episode, made.path) == (1, "mp4/camera-topview/1-video.mp4")
+    assert made.pictures == len(best.columns.x_m)
+    async with store(s3_server) as objects:
+        film = await objects.get(made.artifacts[0])
+    file = tmp_path / "film.mp4"
+    file.write_bytes(film)
+    command = ["ffprobe", "-v", "error", "-of", "json", "-count_frames", "-show_entries"]
+    command += ["stream=codec_name,width,height,nb_read_frames", str(file)]
+    probed = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)
+    assert json.loads(probed.stdout)["streams"] == [
+        {"codec_name": "h264", "width": 640, "height": 480, "nb_read_frames": str(made.pictures)}
+    ]
 
 
 def store(server: S3Server) -> ObjectStore:

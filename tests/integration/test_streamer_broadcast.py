@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from libs.common.events import FilmEpisode, FilmFailed, FilmMade, ObjectRef
 from libs.common.tasks import end
 from tests.conftest import Connect
 from tests.mirror_stage import wait
@@ -153,6 +154,35 @@ async def test_there_are_no_more_broadcasts_than_may_be(http: httpx.AsyncClient)
     answer = await http.post(f"/runs/{RUN}/broadcasts", json={})
     assert answer.status_code == 409
     assert "DR_STREAMER_MOST_BROADCASTS" in answer.text
+
+
+async def test_a_film_is_asked_for_and_what_came_of_it_is_told(
+    http: httpx.AsyncClient, connect: Connect
+) -> None:
+    wishes: asyncio.Queue[FilmEpisode] = asyncio.Queue()
+    simulator = await connect("simulator")
+    await simulator.subscribe(FilmEpisode, wishes.put, durable="simulators-films")
+    for view in ("camera-pip", "camera-45degree"):
+        answer = await http.post(f"/runs/{RUN}/films", json={"episode": 0, "view": view})
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["state"] == "being made"
+        wish = await asyncio.wait_for(wishes.get(), 10)
+        assert (wish.wish.view, wish.spec.name) == (view, RUN)
+        told = {"run_id": RUN, "film_id": wish.film_id, "wish": wish.wish}
+        if view == "camera-pip":
+            film = ObjectRef(uri="s3://b/film.mp4", sha256="0" * 64, size_bytes=9)
+            made = {"phase": "training", "episode": 0, "path": "mp4/camera-pip/0-video.mp4"}
+            lengths = {"pictures": 30, "duration_s": 2.0}
+            await simulator.publish(FilmMade(**told, **made, **lengths, artifacts=(film,)))
+        else:
+            await simulator.publish(FilmFailed(**told, reason="no poses"))
+    films = (await http.get(f"/runs/{RUN}/films")).json()["films"]
+    states = [(film["state"], film["reason"], film["size_bytes"]) for film in films]
+    assert states == [("failed", "no poses", None), ("made", None, 9)]
+    for refused in ({"episode": "worst"}, {"view": "camera-7"}, {"speed": 99}):
+        answer = await http.post(f"/runs/{RUN}/films", json=refused)
+        assert answer.status_code == 422, refused
+        assert str(next(iter(refused.values()))) in answer.text
 
 
 async def test_the_camera_comes_as_mjpeg(http: httpx.AsyncClient) -> None:

@@ -68,6 +68,7 @@ function show(runId) {
   picker.setChosen(runId);
   byId("mjpeg").href = `/v1/runs/${runId}/camera.mjpg`;
   byId("overlay").href = `/overlay/${runId}`;
+  byId("classic").href = `/classic/${runId}`;
   showEmpty(runId);
   live.follow(runId, byId("see-saliency").checked ? "?saliency=true" : "");
 }
