@@ -69,6 +69,40 @@ async def test_a_model_is_evaluated_cloned_packaged_and_raced_from_the_page(
     await assert_accessible(page)
 
 
+async def test_a_past_episode_is_filmed_and_played_and_the_run_goes_on_the_air(page: Page) -> None:
+    patience = 6 * PATIENCE_MS
+    await page.goto(f"/runs/{RUN}")
+    await page.click("#video > summary")
+    await page.click("text=Make the film")
+    film = page.locator("#films li").first
+    await expect(film).to_have_attribute("data-state", "made", timeout=patience)
+    await film.locator("button").click()
+    playing = "video => video.readyState >= 2 && video.videoWidth"
+    video = await film.locator("video").element_handle()
+    assert video is not None
+    await page.wait_for_function(playing, arg=video, timeout=patience)
+    assert await video.evaluate("video => [video.videoWidth, video.videoHeight]") == [640, 480]
+
+    await page.select_option("#episode-of", "training number")
+    await page.fill("#number", "99999")
+    await page.click("text=Make the film")
+    await expect(page.locator("#films [data-state=failed] .problem")).to_contain_text(
+        "has no training episode 99999", timeout=patience
+    )
+    await page.select_option("#target", "udp")
+    await page.fill("#address", "file:///etc/passwd")
+    await page.click("text=Go on the air")
+    await expect(page.locator("#video-trouble")).to_contain_text("accepted: hls, udp://host:port")
+    await page.select_option("#target", "hls")
+    await page.click("text=Go on the air")
+    await expect(page.locator("#broadcasts [data-state='on air']")).to_have_count(
+        1, timeout=patience
+    )
+    await assert_accessible(page)
+    await page.click("#broadcasts button")
+    await expect(page.locator("#broadcasts li")).to_have_count(0)
+
+
 @pytest.mark.parametrize("path", ["/", "/manage", "/models", "/races", "/compare"])
 async def test_a_page_fits_a_phone_and_is_accessible_in_the_dark(page: Page, path: str) -> None:
     await page.set_viewport_size({"width": 390, "height": 844})

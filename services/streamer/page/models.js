@@ -10,12 +10,15 @@ import { fileItems } from "./model.js";
 const PAGE = 50;
 const CHECKPOINTS = 15; // shown at first; a long run has thousands
 const FILES = 24;
+const REFRESH_MS = 3000; // evaluations end, and runs go on
 const OF_MODELS = ["evaluate", "clone", "resume", "submit"];
 
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "short" });
 const seconds = (value) => (value === null ? NOTHING : `${lapTime(value)} s`);
 const chosen = () => new URLSearchParams(location.search).get("run");
 
+let shown = null; // the model in the section above
+let drawn = ""; // what it was drawn from
 let cursor = null;
 let asked = 0;
 
@@ -94,13 +97,16 @@ function choose(event) {
 
 async function showOne() {
   const run = chosen();
+  if (run !== shown) [shown, drawn] = [run, ""];
   byId("one").hidden = run === null;
   if (run === null) return;
   try {
     const [model, lineage] = await Promise.all([
       get(`models/${encoded(run)}`), get(`models/${encoded(run)}/lineage`),
     ]);
-    if (run !== chosen()) return;
+    const told = JSON.stringify([model, lineage]);
+    if (run !== chosen() || told === drawn) return; // what is read, or held, stays under the hand
+    drawn = told;
     complain(null);
     draw(model, lineage);
   } catch (error) {
@@ -168,5 +174,6 @@ addEventListener("popstate", () => {
   mark();
   showOne();
 });
+setInterval(() => document.visibilityState === "visible" && showOne(), REFRESH_MS);
 showList(null);
 showOne();
