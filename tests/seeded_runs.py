@@ -31,8 +31,10 @@ OUTCOMES: tuple[Outcome, ...] = ("finished", "stopped", "failed")
 AT_ONCE = 200
 APART = timedelta(minutes=7)
 LONG = timedelta(minutes=5)
-REWARD = "def reward_function(params):\n" + "    # keep to the middle of the road\n" * 40 + (
-    "    return 1.0 - params['distance_from_center'] / params['track_width']\n"
+REWARD = (
+    "def reward_function(params):\n"
+    + "    # keep to the middle of the road\n" * 40
+    + ("    return 1.0 - params['distance_from_center'] / params['track_width']\n")
 )
 
 

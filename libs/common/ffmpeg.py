@@ -1,6 +1,7 @@
 """ffmpeg, which makes all video: where it is, and what its complaints mean."""
 
 import shutil
+import signal
 
 from libs.common.errors import Unavailable
 
@@ -51,6 +52,8 @@ def in_words(said: str, exit_code: int | None) -> str:
     """
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if not lines:
+        if exit_code == -signal.SIGXFSZ:
+            return "the disk is full, or a file may not become larger"
         if exit_code is not None and exit_code < 0:
             return f"ffmpeg was killed by signal {-exit_code}"
         return f"ffmpeg ended with exit code {exit_code} and said nothing"

@@ -74,13 +74,15 @@ def runs_router(trainer: "Trainer") -> APIRouter:
     async def list_runs(
         status: Status | None = None,
         track: str | None = None,
+        name: Annotated[str, Query(description="A part of their names")] = "",
         limit: pages.Limit = pages.DEFAULT,
         cursor: str | None = None,
     ) -> RunPage:
         records = trainer.table.all()
         matching = (r for r in records if status in (None, r.status))
         on_track = (r for r in matching if track in (None, r.track.name))
-        items, following = pages.page(on_track, limit, cursor)
+        named = (r for r in on_track if name in r.run_id)
+        items, following = pages.page(named, limit, cursor)
         return RunPage(items=[RunDocument.of(item) for item in items], next=following)
 
     @router.get("/{run_id}", summary="Show a run")

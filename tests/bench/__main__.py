@@ -15,6 +15,7 @@ ROWS = (
     "journal_speed",
     "upload_speed",
     "viewers_cost",
+    "event_to_pixel",
 )
 
 if __name__ == "__main__":

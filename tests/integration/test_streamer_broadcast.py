@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -136,9 +137,38 @@ async def test_a_target_that_is_not_there_is_told_and_tried_again_without_its_ke
     target = f"rtmp://127.0.0.1:{free_port()}/app/{{key}}"
     begun = await begin(http, target=target)
     shown = await state_of(http, begun["id"], "retrying")
-    assert shown["problem"]
+    assert shown["problem"].startswith("nobody listens at the target")
     assert "top-secret" not in json.dumps(shown)
     assert shown["target"] == target
+
+
+async def test_a_target_that_hangs_up_makes_one_think_of_the_key(http: httpx.AsyncClient) -> None:
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        begun = await begin(http, target=f"rtmp://127.0.0.1:{port}/app/{{key}}")
+        shown = await state_of(http, begun["id"], "retrying")
+    assert "is the key right?" in shown["problem"]
+    assert "top-secret" not in shown["problem"]
+
+
+async def test_a_full_disk_is_told_in_words(http: httpx.AsyncClient) -> None:
+    port = urlsplit(str(http.base_url)).port
+    [streamer] = {
+        process.pid
+        for process in psutil.process_iter(["cmdline", "environ"])
+        if "services.streamer" in (process.info["cmdline"] or ())
+        and (process.info["environ"] or {}).get("DR_STREAMER_PORT") == str(port)
+    }
+    # No file of it, nor of the ffmpeg that it begins, may become larger: as on a disk with a quota.
+    psutil.Process(streamer).rlimit(psutil.RLIMIT_FSIZE, (100_000, 100_000))
+    begun = await begin(http, size="640x480")
+    shown = await state_of(http, begun["id"], "retrying")
+    assert shown["problem"].startswith("the disk is full")
+    figures = await http.get(f"/runs/{RUN}/scoreboard")
+    assert figures.status_code == 200
 
 
 async def test_other_targets_are_refused(http: httpx.AsyncClient) -> None:

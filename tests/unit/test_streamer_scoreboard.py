@@ -211,6 +211,34 @@ def test_iterations_that_a_restarted_learner_repeats_replace_the_old_ones() -> N
     assert iterations_of(curves) == [0, 1, 2, 3, 4]
 
 
+def test_a_merged_row_is_the_mean_of_all_that_is_known_of_its_iterations() -> None:
+    """Not the mean of means: 1, nothing, 4 and 7 are 4 together, as halves 1 and 5.5."""
+    curves = Curves(max_rows=2)
+    for number, value in enumerate((1.0, None, 4.0, 7.0)):
+        curves.append(row(number, value))
+    assert curves.since(None)[0].rows == [(3.0, 4.0)]
+
+
+def test_the_last_iterations_are_told_one_by_one_however_long_the_run() -> None:
+    curves = Curves(max_rows=4)
+    for number in range(100):
+        curves.append(row(number, float(number)))
+    shown = curves.since(None)[0]
+    assert shown.stride > 1
+    assert [last[1] for last in shown.last] == [float(number) for number in range(90, 100)]
+
+
+def test_a_long_run_that_goes_back_to_a_checkpoint_tells_no_iteration_twice() -> None:
+    curves = Curves(max_rows=4)
+    for number in (*range(50), *range(37, 60)):
+        curves.append(row(number, float(number)))
+    shown = curves.since(None)[0]
+    told = [each[0] for each in shown.rows]
+    assert told == sorted(set(told))
+    assert told[-1] == 59
+    assert [last[0] for last in shown.last] == list(range(50, 60))
+
+
 def test_means_leave_out_iterations_in_which_no_episode_ended() -> None:
     curves = Curves(max_rows=2)
     for number, value in enumerate((4.0, None, None, None)):

@@ -35,7 +35,7 @@ let isMissing = false; // whether the server knows no run of that name
 const live = new Live(
   {
     hello: ({ now_s }) => figures.setClock(now_s),
-    runs: ({ runs }) => onRuns(runs),
+    runs: ({ runs, total }) => onRuns(runs, total),
     services: ({ services }) => showServices(services),
     figures: (value) => onFigures(value),
     curves: (value) => curves.setRows(value),
@@ -86,8 +86,8 @@ function forget() {
 }
 
 // At `/` the page moves on by itself when what it shows is over and another run begins.
-function onRuns(runs) {
-  picker.setRuns(runs);
+function onRuns(runs, total) {
+  picker.setRuns(runs, total);
   if (isMissing && picker.has(shown)) show(shown);
   if (addressed() !== null || runs.length === 0) return;
   const over = shown === null || (!picker.isActive(shown) && picker.hasRunning);

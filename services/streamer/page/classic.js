@@ -4,7 +4,6 @@ import { byId } from "./elements.js";
 import { NOTHING, amount, count, duration, percent } from "./format.js";
 import { RunView, addressedRun, definitions } from "./run_view.js";
 
-const LAST_ITERATIONS = 10;
 const LINES = [
   ["progress_pct", "Progress, %", "#56b4e9", "solid", "y"],
   ["completion_pct", "Laps, %", "#009e73", "dash", "y"],
@@ -40,8 +39,7 @@ function onTick(activeS) {
 }
 
 function onRows(columns, rows) {
-  const last = rows.slice(-LAST_ITERATIONS);
-  const of = (name) => last.map((row) => row[columns.indexOf(name)]);
+  const of = (name) => rows.map((row) => row[columns.indexOf(name)]);
   const traces = LINES.map(([name, title, color, dash, yaxis]) => ({
     name: title, x: of("iteration"), y: of(name), yaxis, mode: "lines+markers", connectgaps: true, line: { color, dash, width: 2 },
   }));

@@ -8,6 +8,7 @@ import { NOTHING, count, duration, lapTime } from "./format.js";
 import { Live } from "./live.js";
 
 const PAGE = 50;
+const TYPING_MS = 150;
 const REFRESH_MS = 2000; // while something runs: steps and times grow
 const MODEL_FILES = ["reward_function.py", "model_metadata.json", "hyperparameters.json", "run.yaml"];
 
@@ -15,6 +16,7 @@ const when = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle:
 const editor = new Editor(onQueued);
 
 let wanted = PAGE;
+let typing = null;
 let refreshing = null;
 let timer = null;
 
@@ -114,7 +116,7 @@ async function runsSoFar() {
   const runs = [];
   let cursor = null;
   do {
-    const query = new URLSearchParams({ limit: Math.min(wanted - runs.length, 100) });
+    const query = new URLSearchParams({ limit: Math.min(wanted - runs.length, 100), name: byId("find").value.trim() });
     if (cursor !== null) query.set("cursor", cursor);
     const page = await get(`runs?${query}`);
     runs.push(...page.items);
@@ -137,7 +139,8 @@ function draw(runs, hasMore) {
   if (focused) {
     table.querySelector(`tr[data-run="${CSS.escape(focused.run)}"] [data-deed=${focused.deed}]`)?.focus();
   }
-  byId("none").hidden = runs.length > 0;
+  byId("none").hidden = runs.length > 0 || byId("find").value !== "";
+  byId("none-found").hidden = runs.length > 0 || byId("find").value === "";
   byId("more").hidden = !hasMore;
   const going = runs.filter((run) => run.status === "running").length;
   const queued = runs.filter((run) => run.status === "queued").length;
@@ -148,6 +151,7 @@ function draw(runs, hasMore) {
 async function refresh() {
   refreshing ??= (async () => {
     clearTimeout(timer);
+    const asked = byId("find").value;
     try {
       const { runs, hasMore } = await runsSoFar();
       byId("connection").textContent = "";
@@ -157,6 +161,7 @@ async function refresh() {
       timer = setTimeout(refresh, REFRESH_MS);
     } finally {
       refreshing = null;
+      if (byId("find").value !== asked) refresh(); // something else was typed meanwhile
     }
   })();
   return refreshing;
@@ -169,6 +174,11 @@ function onQueued(run) {
 }
 
 byId("new-run").addEventListener("click", () => editor.openStarter().catch(complain));
+byId("find").addEventListener("input", () => {
+  wanted = PAGE;
+  clearTimeout(typing);
+  typing = setTimeout(refresh, TYPING_MS);
+});
 byId("more").addEventListener("click", () => {
   wanted += PAGE;
   refresh();

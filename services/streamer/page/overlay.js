@@ -4,7 +4,6 @@ import { byId, element } from "./elements.js";
 import { NOTHING, amount, count, duration, lapTime, percent } from "./format.js";
 import { RunView, addressedRun, definitions } from "./run_view.js";
 
-const LAST_ITERATIONS = 10;
 const RUNNING = new Set(["running", "queued"]);
 
 const runId = addressedRun();
@@ -43,7 +42,7 @@ function onTick(activeS) {
 function onRows(columns, rows) {
   const value = (row, name) => row[columns.indexOf(name)];
   const shown = (number, text) => (number === null ? NOTHING : text(number));
-  byId("iterations").replaceChildren(...rows.slice(-LAST_ITERATIONS).reverse().map((row) => {
+  byId("iterations").replaceChildren(...rows.toReversed().map((row) => {
     const line = element("tr");
     line.append(...[
       count(value(row, "iteration")),

@@ -1,11 +1,14 @@
 // The choice of the run, and which one to show where none was chosen.
 
+import { count } from "./format.js";
+
 const ACTIVE = new Set(["running", "queued"]);
 
 export class Picker {
   #select;
   #label;
   #runs = [];
+  #older = 0;
   #chosen = null;
 
   constructor(select, label, onChoice) {
@@ -31,8 +34,10 @@ export class Picker {
     return this.#runs[0]?.status === "running";
   }
 
-  setRuns(runs) {
+  /** `total` counts those too that are not among the `runs`. */
+  setRuns(runs, total) {
     this.#runs = runs;
+    this.#older = total - runs.length;
     this.#draw();
   }
 
@@ -45,6 +50,11 @@ export class Picker {
     const known = this.has(this.#chosen);
     const options = this.#runs.map((run) => new Option(title(run), run.run_id));
     if (this.#chosen !== null && !known) options.unshift(new Option(this.#chosen, this.#chosen));
+    if (this.#older > 0) {
+      const note = new Option(`${count(this.#older)} older ones: see Runs`, "");
+      note.disabled = true;
+      options.push(note);
+    }
     this.#label.hidden = options.length === 0;
     this.#select.replaceChildren(...options);
     if (this.#chosen !== null) this.#select.value = this.#chosen;

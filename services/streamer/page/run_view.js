@@ -1,4 +1,4 @@
-// One run, live, for pages that show nothing else: camera, map, clock, and the rows of its curves.
+// One run, live, for pages that show nothing else: camera, map, clock, and its last iterations.
 
 import { Live } from "./live.js";
 import { TrackMap } from "./map.js";
@@ -11,12 +11,11 @@ export class RunView {
   #map;
   #camera;
   #clockOffsetS = 0;
-  #rows = [];
   #isDrawn = false;
 
   /**
    * `elements` are those of the `map` and of the `camera`'s picture. `on.figures` takes the figures,
-   * `on.rows` the columns and all rows of the curves, `on.tick` how long the run has been active.
+   * `on.rows` columns and rows of the last ten iterations, `on.tick` how long it has been active.
    */
   constructor(runId, elements, on) {
     this.#runId = runId;
@@ -27,10 +26,7 @@ export class RunView {
         this.#clockOffsetS = now_s - Date.now() / 1000;
       },
       figures: (figures) => this.#take(figures, on),
-      curves: ({ columns, start, rows }) => {
-        this.#rows = [...this.#rows.slice(0, start), ...rows];
-        on.rows(columns, this.#rows);
-      },
+      curves: ({ columns, last }) => on.rows(columns, last),
       paths: (value) => this.#map.addPaths(value),
       cars: ({ cars }) => this.#map.setCars(cars),
       camera: ({ jpeg }) => {
