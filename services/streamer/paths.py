@@ -78,9 +78,15 @@ def thinned(steps: int) -> list[int]:
 
 
 def means(values: Sequence[float], kept: Sequence[int]) -> list[float]:
-    """Of the values from behind each step that is kept to the next one that is; (kept,)."""
-    begins = [0, *(i + 1 for i in kept[:-1])]
-    return [
-        round(sum(values[begin : end + 1]) / (end + 1 - begin), 3)
-        for begin, end in zip(begins, kept, strict=True)
-    ]
+    """
+    Of the values from behind each step that is kept to the next one that is; (kept,).
+
+    Step 0 is the start, which nothing led to: it has the value of the step after it.
+    """
+    begins = [1, *(i + 1 for i in kept[:-1])]
+    spans = [values[begin : end + 1] for begin, end in zip(begins, kept, strict=True)]
+    return [round(sum(span) / len(span), 3) if span else _first(values) for span in spans]
+
+
+def _first(values: Sequence[float]) -> float:
+    return values[1] if len(values) > 1 else 0.0

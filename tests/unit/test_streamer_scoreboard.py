@@ -267,7 +267,9 @@ def test_a_path_is_thinned_and_keeps_its_end() -> None:
 
 
 def test_a_path_tells_the_mean_of_what_happened_on_the_way_to_each_point() -> None:
-    assert means([1.0, 2.0, 4.0, 6.0, 8.0], [0, 2, 4]) == [1.0, 3.0, 7.0]
+    assert means([0.0, 2.0, 4.0, 6.0, 8.0], [0, 2, 4]) == [2.0, 3.0, 7.0]
+    assert means([0.0, 2.0, 4.0], [1, 2]) == [2.0, 4.0]
+    assert means([0.0], [0]) == [0.0]
 
 
 def test_only_the_last_paths_are_kept_and_more_of_the_exits() -> None:
