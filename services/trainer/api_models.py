@@ -8,17 +8,19 @@ from fastapi.responses import StreamingResponse
 from services.trainer import pages
 from services.trainer.api_forms import MODEL_BODY, read_model_form
 from services.trainer.differences import differences
-from services.trainer.documents import (
+from services.trainer.documents import RunDocument
+from services.trainer.league import RankBy, boards, places
+from services.trainer.lineage import Lineage, lineage
+from services.trainer.model_documents import (
     BoardDocument,
     BoardList,
     DifferencesDocument,
+    ExportDocument,
+    ExportRequest,
     ModelDocument,
     ModelList,
     ModelSummary,
-    RunDocument,
 )
-from services.trainer.league import RankBy, boards, places
-from services.trainer.lineage import Lineage, lineage
 from services.trainer.scores import scores_of
 
 if TYPE_CHECKING:
@@ -74,6 +76,14 @@ def models_router(trainer: "Trainer") -> APIRouter:
         chunks = trainer.objects.chunks(key)
         media_type = VIDEO if path.endswith(".mp4") else BYTES  # browsers play what says it is one
         return StreamingResponse(chunks, media_type=media_type, headers=headers)
+
+    @router.post(
+        "/{run_id}/exports",
+        summary="Write a checkpoint as ONNX or OpenVINO; again gives the same, at once",
+    )
+    async def export_model(run_id: str, asked: ExportRequest) -> ExportDocument:
+        made = await trainer.exports.export(run_id, asked.checkpoint, asked.format)
+        return ExportDocument.of(run_id, *made)
 
     @router.get("/{run_id}/lineage", summary="Which runs it came of and which came of it")
     async def show_lineage(run_id: str) -> Lineage:

@@ -1,12 +1,10 @@
 """What the REST API answers."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from libs.common.deepracer import layout
 from libs.common.deepracer.run_spec import (
     CheckpointChoice,
     EvaluationRules,
@@ -16,12 +14,9 @@ from libs.common.deepracer.run_spec import (
 from libs.common.events import CheckpointRef, Outcome, ServiceBeat, TrialResult
 from libs.common.tracks import Track
 from libs.common.tracks.exports import as_document
-from services.trainer.differences import Difference
 from services.trainer.evaluations import EvaluationRecord
 from services.trainer.heartbeats import SILENT_S
-from services.trainer.league import Board, BoardSummary, Place, RankBy
 from services.trainer.runs import Progress, RunRecord, Status
-from services.trainer.scores import Score
 from services.trainer.tracks_catalogue import TrackEntry
 
 Points = list[tuple[float, float]]
@@ -186,100 +181,6 @@ class TrackShape(BaseModel):
     def of(cls, track: Track, notes: tuple[str, ...]) -> Self:
         """The shape, rounded to a tenth of a millimetre."""
         return cls.model_validate({**as_document(track), "notes": notes})
-
-
-class ModelFile(BaseModel):
-    """One object of a run."""
-
-    path: str
-    size_bytes: int
-    url: str = Field(description="Where to download it")
-
-
-class ModelSummary(BaseModel):
-    """A run that has a checkpoint."""
-
-    run: str
-    track: str
-    status: Status
-    created_at: datetime
-    start: StartSpec | None = Field(description="The run that it began with")
-    best: CheckpointRef | None
-    last: CheckpointRef | None
-    checkpoints: list[CheckpointRef] = Field(description="The best and the last one")
-
-    @classmethod
-    def of(cls, record: RunRecord) -> Self:
-        """The summary of a run."""
-        best = record.best or record.last
-        known = {c.number: c for c in (best, record.last) if c is not None}
-        return cls(
-            run=record.run_id,
-            track=record.track.name,
-            status=record.status,
-            created_at=record.created_at,
-            start=record.spec.start,
-            best=best,
-            last=record.last,
-            checkpoints=[known[number] for number in sorted(known)],
-        )
-
-
-class ModelList(BaseModel):
-    """A page of the runs that have a checkpoint, the newest first."""
-
-    items: list[ModelSummary]
-    next: str | None = Field(description="The cursor of the next page; null on the last one")
-
-
-class ModelDocument(ModelSummary):
-    """All checkpoints of a run that are still in the store, what they scored, and all its files."""
-
-    checkpoints: list[CheckpointRef]
-    scores: list[Score] = Field(description="Of every evaluation, the oldest first")
-    files: list[ModelFile]
-
-    @classmethod
-    def with_files(
-        cls,
-        record: RunRecord,
-        checkpoints: list[CheckpointRef],
-        scores: list[Score],
-        files: Iterable[tuple[str, int]],
-    ) -> Self:
-        """The document; `files` are keys and sizes in bytes."""
-        summary = ModelSummary.of(record)
-        prefix = f"{layout.run_prefix(record.run_id)}/"
-        url = f"/v1/models/{record.run_id}/files/"
-        listed = [
-            ModelFile(
-                path=(path := key.removeprefix(prefix)), size_bytes=size_bytes, url=url + path
-            )
-            for key, size_bytes in files
-        ]
-        return cls(**{**dict(summary), "checkpoints": checkpoints}, scores=scores, files=listed)
-
-
-class BoardList(BaseModel):
-    """The boards of the local league, the newest entry first."""
-
-    items: list[BoardSummary]
-
-
-class BoardDocument(BaseModel):
-    """A board and the models on it, the best first."""
-
-    board: Board
-    by: RankBy
-    places: list[Place]
-
-
-class DifferencesDocument(BaseModel):
-    """The settings that runs differ in."""
-
-    runs: list[str]
-    compared: int = Field(description="Settings, those that are the same in all of them too")
-    differences: list[Difference]
 
 
 class ServiceHealth(BaseModel):

@@ -30,6 +30,7 @@ from services.trainer.evaluations import Evaluations
 from services.trainer.heartbeats import Heartbeats
 from services.trainer.imports import Imports
 from services.trainer.measures import run_measures
+from services.trainer.model_exports import ModelExports
 from services.trainer.models import Models
 from services.trainer.requests import Requests
 from services.trainer.run_queue import RunQueue
@@ -64,6 +65,7 @@ class Trainer(Service[TrainerSettings]):
         self.table = await RunTable.open(self.bus)
         self.tracks = await TracksCatalogue.open(self.bus, self.objects)
         self.models = Models(self.bus, self.objects, self.table)
+        self.exports = ModelExports(self.bus, self.objects, self.models)
         self.requests = await Requests.open(self.bus)
         self.evaluations = await Evaluations.open(self.bus, self.table, self.models, self.tracks)
         self.imports = Imports(self.objects, self.table, self.tracks)

@@ -89,7 +89,10 @@ async def main() -> None:
 
 
 async def _with_browser(chromium: str, url: str, nats_url: str, events: int) -> list[float]:
-    trainer, simulator = await Bus.connect(nats_url, "trainer"), await Bus.connect(nats_url, "sim")
+    trainer, simulator = (
+        await Bus.connect(nats_url, "trainer"),
+        await Bus.connect(nats_url, "simulator"),
+    )
     run = StagedRun(trainer, simulator, RUN)
     await run.queue()
     await run.start()

@@ -91,6 +91,11 @@ def evaluation_simtrace(run_id: str, evaluation: str, part: int = 0) -> str:
     return f"{folder}/evaluation-simtrace/{part}-iteration.csv"
 
 
+def export_file(run_id: str, number: int, kind: str, filename: str) -> str:
+    """A file of a checkpoint in a format that others run, as `onnx`."""
+    return f"{run_prefix(run_id)}/exports/{number}/{kind}/{filename}"
+
+
 def imported_track(name: str) -> str:
     """A track that was imported, for all runs."""
     return f"tracks/{name}.npy"

@@ -26,6 +26,13 @@ class ModelPackaged(ArtifactEvent, producer="submitter"):
     target: str  # where the archives were put beside the store, as file:///…
 
 
+class ModelExported(ArtifactEvent, producer="trainer"):
+    """A checkpoint was written in a format that others run, and compared with its policy."""
+
+    checkpoint: CheckpointRef
+    format: str
+
+
 class ArtifactReplicated(Event, producer="uploader"):
     """An object was copied to the remote store and its size and checksum were verified there."""
 
