@@ -53,19 +53,28 @@ class RunQueue:
         if known is not None:
             return await self._store(known)
         track, start, source = await self._resolve(submission.spec)
-        taken = describe_transfer(source, submission.spec.metadata) if source else None
         record = RunRecord(
             spec=submission.spec,
             track=track,
             start=start,
             start_metadata=source,
-            warnings=(*submission.warnings, *([f"start: {taken}"] if taken else [])),
+            warnings=(*submission.warnings, *_told_of(source, submission.spec)),
             priority=submission.priority,
             request=submission.request,
             created_at=datetime.now(UTC),
         )
         await self._table.create(record)
         return await self._store(record)
+
+    async def check(self, spec: RunSpec) -> tuple[str, ...]:
+        """
+        Refuse what `queue` would refuse; what it would tell of a start.
+
+        Raises:
+            InvalidInput: every problem.
+        """
+        _, _, source = await self._resolve(spec)
+        return _told_of(source, spec)
 
     async def stop(self, run_id: str, reason: str) -> RunRecord:
         """End a run after its current update, or at once where it waits. Raises `NotFound`."""
@@ -136,3 +145,9 @@ class RunQueue:
         files = await asyncio.to_thread(run_files, spec)
         puts = (self._objects.put(key, data) for key, data in files.items())
         return tuple(await asyncio.gather(*puts))
+
+
+def _told_of(source: ModelMetadata | None, spec: RunSpec) -> tuple[str, ...]:
+    """What is taken of the run that this one begins with."""
+    taken = describe_transfer(source, spec.metadata) if source else None
+    return (f"start: {taken}",) if taken else ()

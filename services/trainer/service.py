@@ -134,7 +134,9 @@ class Trainer(Service[TrainerSettings]):
         Raises:
             InvalidInput, TooLarge: what was sent is refused.
         """
-        return await asyncio.to_thread(prepare, draft, self.table.has)
+        submission = await asyncio.to_thread(prepare, draft, self.table.has)
+        told = await self.queue.check(submission.spec)
+        return replace(submission, warnings=(*submission.warnings, *told))
 
     async def submit(self, draft: Draft, key: str | None) -> tuple[RunRecord, bool]:
         """

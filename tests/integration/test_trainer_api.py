@@ -289,6 +289,27 @@ def test_what_the_learner_does_not_take_is_refused(client: httpx.Client) -> None
     assert "batch_size: got 256; accepted: up to 128" in text
 
 
+def test_a_check_refuses_what_the_queue_would_refuse_and_queues_nothing(
+    client: httpx.Client,
+) -> None:
+    def queued_runs() -> set[str]:
+        return {run["id"] for run in client.get("/runs").json()["items"]}
+
+    before = queued_runs()
+    for text, part in (
+        ("track: oval\nstart: {run: nobody}\n", "no run 'nobody'"),
+        ("track: nowhere\n", "nowhere"),
+    ):
+        files = run_folder(**{"run.yaml": text})
+        checked = client.post("/runs/check", json={"files": files})
+        queued = client.post("/runs", json={"files": files})
+        assert checked.status_code == queued.status_code
+        assert part in checked.text
+        assert checked.json()["detail"] == queued.json()["detail"]
+    assert client.post("/runs/check", json={"files": run_folder()}).status_code == 200
+    assert queued_runs() == before
+
+
 @pytest.mark.parametrize("path", ["../reward_function.py", "/etc/passwd", "a/../../b.py"])
 def test_a_path_that_climbs_out_of_the_folder_is_refused(client: httpx.Client, path: str) -> None:
     text = refused_folder(client, **{path: "x"})

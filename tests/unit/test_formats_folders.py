@@ -17,7 +17,11 @@ from libs.common.deepracer.folder import (
     read_run_folder,
     run_name_of,
 )
-from libs.common.deepracer.hyperparameters import TRAIT_PRESETS, Hyperparameters
+from libs.common.deepracer.hyperparameters import (
+    TRAIT_PRESETS,
+    Hyperparameters,
+    check_hyperparameters,
+)
 from libs.common.deepracer.run_file import RunFile
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.deepracer.support import check_start, check_supported
@@ -501,6 +505,14 @@ def test_a_minibatch_that_no_rollout_fills_is_refused() -> None:
         InvalidInput, match="batch_size: got 64; accepted: up to 32, the steps of 8"
     ):
         check_supported(spec.model_copy(update={"hyperparameters": hyperparameters}))
+
+
+def test_a_presets_minibatch_is_no_larger_than_what_few_cars_drive() -> None:
+    checked = check_hyperparameters({"preset": "sprint", "cars": 1}, "hyperparameters.json")
+    assert (checked.value.cars, checked.value.horizon, checked.value.batch_size) == (1, 16, 16)
+    assert "batch_size is 16 instead of 64: 1 cars drive 16 steps" in checked.warnings[0]
+    asked = {"preset": "sprint", "cars": 1, "batch_size": 64}
+    assert check_hyperparameters(asked, "hyperparameters.json").value.batch_size == 64
 
 
 def with_sac(**changes: int | None) -> RunSpec:

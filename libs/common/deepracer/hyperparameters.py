@@ -217,6 +217,7 @@ def check_hyperparameters(
         note_errors(error, Hyperparameters, findings)
         raise InvalidInput(findings.problems) from error
     findings.raise_problems()
+    value = _fit_batch(value, given, findings)
     _warn_of_console(value, given, findings)
     return findings.checked(value)
 
@@ -238,6 +239,23 @@ def fit_preset(given: Mapping[str, Any], metadata: ModelMetadata | None) -> dict
     if "num_episodes_between_training" in given:
         fitted.pop("horizon", None)  # who asks for episodes does not get a horizon
     return {**fitted, **given}
+
+
+def _fit_batch(
+    value: Hyperparameters, given: Mapping[str, Any], findings: Findings
+) -> Hyperparameters:
+    """A batch that nobody asked for is no larger than what few cars, or a short horizon, drive."""
+    if value.horizon is None or "batch_size" in given:
+        return value
+    steps = value.cars * value.horizon
+    if value.batch_size <= steps:
+        return value
+    fitting = 1 << (steps.bit_length() - 1)
+    findings.warn(
+        f"batch_size is {fitting} instead of {value.batch_size}: {value.cars} cars drive {steps} "
+        f"steps over a horizon of {value.horizon}"
+    )
+    return value.model_copy(update={"batch_size": fitting})
 
 
 def _check_preset(name: Any, findings: Findings) -> bool:
