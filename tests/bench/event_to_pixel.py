@@ -51,7 +51,9 @@ async def measure(page: Page, run: StagedRun, events: int) -> list[float]:
     for number in range(1, events + 1):
         began_s = time.time()
         await run.iterate(0)
-        await page.wait_for_function(f"window.seen['{number}'] !== undefined", timeout=READY_MS)
+        await page.wait_for_function(
+            "number => window.seen[number] !== undefined", arg=number, timeout=READY_MS
+        )
         took_s.append(await page.evaluate(f"window.seen['{number}'] / 1000") - began_s)
     return took_s
 

@@ -92,10 +92,10 @@ async def test_a_run_of_five_hours_is_whole_after_its_server_was_killed(
     await run.go_on(iterations=3)
     await expect(page.locator("[data-name=Iterations]")).to_have_text(f"{ITERATIONS + 3:,}")
     drawn = f"document.querySelector('{PROGRESS} .chart').data[0].x"
-    await page.wait_for_function(f"{drawn}.at(-1) === {ITERATIONS + 2}")
+    await page.wait_for_function(f"() => {drawn}.at(-1) === {ITERATIONS + 2}")
     iterations = await page.evaluate(drawn)
     assert iterations == sorted(set(iterations))
     await page.goto(f"/classic/{run.run_id}")
-    await page.wait_for_function("document.getElementById('graph').data?.[0].x.length === 10")
+    await page.wait_for_function("() => document.getElementById('graph').data?.[0].x.length === 10")
     shown = await page.locator("#graph").evaluate("graph => graph.data[0].x")
     assert shown == list(range(ITERATIONS - 7, ITERATIONS + 3))

@@ -154,6 +154,7 @@ async def test_a_target_that_is_not_there_is_told_and_tried_again_without_its_ke
     assert shown["target"] == target
 
 
+@pytest.mark.slow
 async def test_a_target_that_hangs_up_makes_one_think_of_the_key(http: httpx.AsyncClient) -> None:
     def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
@@ -166,6 +167,7 @@ async def test_a_target_that_hangs_up_makes_one_think_of_the_key(http: httpx.Asy
     assert "top-secret" not in shown["problem"]
 
 
+@pytest.mark.slow
 async def test_a_full_disk_is_told_in_words(http: httpx.AsyncClient) -> None:
     port = urlsplit(str(http.base_url)).port
     [streamer] = {
