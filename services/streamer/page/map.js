@@ -8,8 +8,8 @@ const JUMP_M = 3; // further than a car gets between two poses: it was put back 
 const PATHS = 12;
 const EXITS = 200;
 const CAR_M = [0.42, 0.2];
-// Cividis, from low to high: even in lightness, and the same to colour-blind eyes.
-const SCALE = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8779", "#a69d75", "#c4b56c", "#e4cf5b", "#fee838"];
+// From blue over grey to orange: told apart by colour-blind eyes, and seen on light roads and on dark ones.
+const SCALE = ["#2b6cd4", "#416fc3", "#5672b1", "#6c75a0", "#81788f", "#957b79", "#a87d60", "#bb7e47", "#cd802d", "#e08214"];
 const MEASURES = {
   speed: { of: (path) => path.speeds_mps, unit: "m/s" },
   reward: { of: (path) => path.rewards, unit: "a step" },
