@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import io
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,22 +9,18 @@ from typing import Any
 from uuid import uuid4
 
 import stamina
-from PIL import Image
 from prometheus_client.core import Metric
 
 from libs.common.errors import PlatformError, Unavailable
 from libs.common.events import (
     ActionReply,
     ActionRequest,
-    CameraSeen,
-    CarsMoved,
     CollectRollout,
     EpisodeEnded,
     EvaluatePolicy,
     EvaluationEnded,
     EvaluationFailed,
     FilmEpisode,
-    PolicyView,
     RewardFailed,
     RunWatched,
     TrackRef,
@@ -39,13 +34,13 @@ from services.simulator.config import SimulatorSettings
 from services.simulator.evaluation import drive_trials, result_of
 from services.simulator.films import FilmStudio
 from services.simulator.rollout import Rollout
+from services.simulator.showing import show
 from services.simulator.viewers import Viewers
 from services.simulator.warm_up import LATER, warm_up
 
 ROLLOUT_ACK_WAIT_S = 6.0
 """A rollout whose simulator died is driven by another after at most this long."""
 ASK_S = 5.0
-PICTURE_WIDTH_PX, PICTURE_HEIGHT_PX = 320, 240
 
 
 class HandedBack(Exception):
@@ -137,7 +132,7 @@ class Simulator(Service[SimulatorSettings]):
                 return
             if is_shown:  # before they drive on: the reply is of what they see now
                 rollout.number_episodes(reply)
-                await self._show(command, rollout, reply.policy)
+                await show(self.bus, command, rollout, reply.policy)
             try:
                 ended = await asyncio.to_thread(rollout.step, reply)
             except RewardError as error:
@@ -199,25 +194,6 @@ class Simulator(Service[SimulatorSettings]):
                     reply, _ = await self.bus.request(request, ActionReply, payload, ASK_S)
             if not reply.wait:
                 return reply
-
-    async def _show(
-        self, command: CollectRollout, rollout: Rollout, policy: PolicyView | None
-    ) -> None:
-        await self.bus.publish(
-            CarsMoved(run_id=command.run_id, rollout_id=command.rollout_id, cars=rollout.poses())
-        )
-        if command.cars[0] == 0:  # one camera for each run is enough
-            jpeg = await asyncio.to_thread(_picture, rollout)
-            await self.bus.publish(
-                CameraSeen(
-                    run_id=command.run_id,
-                    car=0,
-                    width=PICTURE_WIDTH_PX,
-                    height=PICTURE_HEIGHT_PX,
-                    jpeg=jpeg,
-                    policy=policy,
-                )
-            )
 
     async def _report_reward(
         self,
@@ -303,10 +279,3 @@ class Simulator(Service[SimulatorSettings]):
                 track = await asyncio.to_thread(parse_npy, reference.name, data)
             self._tracks[reference] = track
         return self._tracks[reference]
-
-
-def _picture(rollout: Rollout) -> bytes:
-    buffer = io.BytesIO()
-    picture = rollout.picture(PICTURE_WIDTH_PX, PICTURE_HEIGHT_PX)
-    Image.fromarray(picture).save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()

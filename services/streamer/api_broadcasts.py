@@ -57,7 +57,7 @@ def add_broadcasts(app: FastAPI, streamer: "Streamer") -> None:
 
     @app.get("/v1/broadcasts", tags=["video"], summary="What is on the air, and how it goes")
     async def broadcasts() -> list[BroadcastShown]:
-        return streamer.broadcasts()
+        return streamer.air.shown()
 
     @app.delete(
         "/v1/broadcasts/{name}",
@@ -67,11 +67,11 @@ def add_broadcasts(app: FastAPI, streamer: "Streamer") -> None:
         dependencies=[Depends(ours)],
     )
     async def close(name: str) -> None:
-        await streamer.close_broadcast(name)
+        await streamer.air.close(name)
 
     @app.get("/v1/broadcasts/{name}/{piece}", tags=["video"], summary="HLS: playlist and pieces")
     async def piece_of(name: str, piece: Piece) -> FileResponse:
-        path = streamer.broadcast_folder(name) / piece
+        path = streamer.air.folder(name) / piece
         if not await asyncio.to_thread(path.is_file):
             raise NotFound(f"broadcast {name!r} has no {piece}; it begins within some seconds")
         headers = {"Cache-Control": "no-store", "Access-Control-Allow-Origin": "*"}

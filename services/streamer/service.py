@@ -5,26 +5,24 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack, asynccontextmanager, suppress
-from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client.core import Metric
 
-from libs.common.errors import Conflict, NotFound, StartupFailed, Unavailable
+from libs.common.errors import NotFound, StartupFailed, Unavailable
 from libs.common.events import CameraSeen, CarsMoved, FilmWish, ServiceBeat
 from libs.common.metrics import gauge
 from libs.common.service import Service
 from libs.common.tasks import end
 from libs.common.tracks import load_built_in, parse_npy
+from services.streamer.air import Air
 from services.streamer.api import add_routes
 from services.streamer.assets import plotly_script
-from services.streamer.broadcast import SIZES, Broadcast, BroadcastRequest, BroadcastShown
+from services.streamer.broadcast import BroadcastRequest, BroadcastShown
 from services.streamer.catalogue import Catalogue, RunList
 from services.streamer.config import StreamerSettings
 from services.streamer.films import FilmDesk, FilmShown, FilmsShown
-from services.streamer.frames import Painter, Scene
 from services.streamer.heartbeats import Heartbeats, ServiceShown, ServicesShown, Targets
 from services.streamer.life import LIFE_EVENTS
 from services.streamer.relay import Relay
@@ -62,7 +60,7 @@ class Streamer(Service[StreamerSettings]):
         self._runs = Topic.of_value("runs", lambda: self.runs(PUSHED_RUNS))
         self._services = Topic.of_value("services", self.services)
         self._relay: Relay | None = None
-        self._broadcasts: dict[str, Broadcast] = {}
+        self.air = Air(settings.state_dir / "video", settings.stream_key, settings.most_broadcasts)
 
     async def start(self) -> None:
         """Read which runs there are, and listen to telemetry."""
@@ -90,8 +88,7 @@ class Streamer(Service[StreamerSettings]):
         """End every viewer's stream; pages come back by themselves."""
         if self._relay is not None:
             await self._relay.close()
-        for name in list(self._broadcasts):
-            await self.close_broadcast(name)
+        await self.air.close_all()
         for viewer in list(self.viewers):
             viewer.close()
         await end(*(task for _, task in self._watches.values()))
@@ -153,25 +150,10 @@ class Streamer(Service[StreamerSettings]):
             Conflict: there are as many broadcasts as there may be.
             InvalidInput, Unavailable: no key, or no ffmpeg.
         """
-        watch, most = await self.watched(run_id), self.settings.most_broadcasts
-        if len(self._broadcasts) >= most:
-            raise Conflict(f"{most} broadcasts are on the air already: DR_STREAMER_MOST_BROADCASTS")
-        track = None
+        watch, track = await self.watched(run_id), None
         with suppress(NotFound):
             track = await self.track(run_id)
-        painter = await asyncio.to_thread(Painter, SIZES[asked.size], track)
-
-        def scene() -> Scene:
-            watch.touch()  # simulators send poses and pictures while somebody looks
-            seen = watch.camera.seen
-            figures = watch.scoreboard.figures()
-            return Scene(figures, watch.cars(), seen.jpeg if seen else None, time.time())
-
-        name = f"{run_id}-{token_hex(3)}"
-        self._broadcasts[name] = Broadcast(
-            name, run_id, asked, self._video / name, self.settings.stream_key, scene, painter
-        )
-        return self._broadcasts[name].shown()
+        return await self.air.begin(watch, track, asked)
 
     async def film(self, run_id: str, wish: FilmWish) -> FilmShown:
         """
@@ -189,25 +171,6 @@ class Streamer(Service[StreamerSettings]):
         """The films of a run. Raises `NotFound` where there is no such run."""
         self._watch(run_id)  # it is there
         return await self._films.films(run_id)
-
-    def broadcasts(self) -> list[BroadcastShown]:
-        """All that are on the air, or try to be."""
-        return [broadcast.shown() for broadcast in self._broadcasts.values()]
-
-    async def close_broadcast(self, name: str) -> None:
-        """Go off the air. Raises `NotFound`."""
-        self.broadcast_folder(name)  # it is there
-        await self._broadcasts.pop(name).close()
-
-    def broadcast_folder(self, name: str) -> Path:
-        """Where a broadcast has its files. Raises `NotFound`."""
-        if name not in self._broadcasts:
-            raise NotFound(f"no broadcast {name!r}; GET /v1/broadcasts lists those there are")
-        return self._video / name
-
-    @property
-    def _video(self) -> Path:
-        return self.settings.state_dir / "video"
 
     def relay(self) -> Relay:
         """Hands requests on to the trainer."""
