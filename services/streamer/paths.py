@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from libs.common.events import EpisodeEnded, EpisodeStatus, Phase
+from libs.common.events import EpisodeEnded, EpisodeStatus, Phase, StepColumns
 from services.streamer.recent import Recent
 from services.streamer.shown import Shown
 
@@ -39,36 +39,46 @@ class Paths:
     """The last driven paths, and where cars left the track in many more episodes."""
 
     def __init__(self) -> None:
-        self._paths: Recent[DrivenPath] = Recent(PATHS)
+        self._episodes: Recent[EpisodeEnded] = Recent(PATHS)
         self._exits: Recent[Point] = Recent(EXITS)
 
     def append(self, episode: EpisodeEnded) -> None:
         """Keep the path of one more episode; one without steps has none."""
         columns = episode.columns
-        kept = thinned(len(columns.x_m))
-        if not kept:
+        if not columns.x_m:
             return
-        points = [(round(columns.x_m[i], 2), round(columns.y_m[i], 2)) for i in kept]
-        self._paths.append(
-            DrivenPath(
-                episode=episode.episode,
-                phase=episode.phase,
-                status=episode.status,
-                points=points,
-                speeds_mps=means(columns.speed_mps, kept),
-                rewards=means(columns.reward, kept),
-            )
-        )
+        self._episodes.append(episode)
         if episode.status == "off_track":
-            self._exits.append(points[-1])
+            self._exits.append(_point(columns, len(columns.x_m) - 1))
 
     def since(self, cursor: Cursor | None) -> tuple[NewPaths, Cursor]:
         """What a reader with this cursor lacks, and its cursor afterwards."""
         paths, exits = cursor or (0, 0)
         new = NewPaths(
-            afresh=cursor is None, paths=self._paths.since(paths), exits=self._exits.since(exits)
+            afresh=cursor is None,
+            # Thinned when they are read: of a long run nearly all are forgotten before.
+            paths=[_driven(episode) for episode in self._episodes.since(paths)],
+            exits=self._exits.since(exits),
         )
-        return new, (self._paths.count, self._exits.count)
+        return new, (self._episodes.count, self._exits.count)
+
+
+def _driven(episode: EpisodeEnded) -> DrivenPath:
+    columns = episode.columns
+    kept = thinned(len(columns.x_m))
+    return DrivenPath(
+        episode=episode.episode,
+        phase=episode.phase,
+        status=episode.status,
+        points=[_point(columns, step) for step in kept],
+        speeds_mps=means(columns.speed_mps, kept),
+        rewards=means(columns.reward, kept),
+    )
+
+
+def _point(columns: StepColumns, step: int) -> Point:
+    """To the centimetre."""
+    return round(columns.x_m[step], 2), round(columns.y_m[step], 2)
 
 
 def thinned(steps: int) -> list[int]:

@@ -36,6 +36,16 @@ def assert_holds(now: Any, then: Any) -> None:
         assert now == then
 
 
+def test_the_type_may_stand_anywhere_in_a_message() -> None:
+    sample = json.loads(SAMPLES[0].read_text())
+    last = {key: sample[key] for key in sorted(sample, key=lambda key: key == "type")}
+    assert decode(json.dumps(last).encode()) == decode(SAMPLES[0].read_bytes())
+    with pytest.raises(InvalidInput, match="cut.off"):
+        decode(b'{"type": "cut.off"')
+    with pytest.raises(InvalidInput, match=sample["type"]):
+        decode(json.dumps(sample).encode()[:-9])
+
+
 def test_every_message_has_a_sample() -> None:
     assert {path.stem for path in SAMPLES} == set(REGISTRY)
 
