@@ -133,7 +133,8 @@ async def test_step_columns_do_not_go_to_the_browser(
     await run.iterate(1, progress_pct=100.0)
     async with events_of(http, f"/v1/live/{run.run_id}") as events:
         path = (await events.until("paths", lambda v: v["paths"] != []))["paths"][0]
-    assert set(path) == {"episode", "phase", "status", "points"}
+    assert set(path) == {"episode", "phase", "status", "points", "speeds_mps", "rewards"}
+    assert {len(path[name]) <= POINTS for name in ("points", "speeds_mps", "rewards")} == {True}
 
 
 async def test_poses_and_pictures_are_asked_for_only_while_someone_looks(
