@@ -19,6 +19,7 @@ from libs.common.bus import Bus
 from libs.common.events import CameraSeen, RunWatched, TrackRef
 from libs.common.objects import ObjectStore
 from libs.common.tracks import load_built_in
+from services.streamer.paths import POINTS
 from tests.servers import NatsServer, S3Server
 from tests.service_process import ServiceProcess
 from tests.staged_run import StagedRun
