@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import httpx
@@ -12,12 +11,12 @@ import stamina
 from httpx_sse import ServerSentEvent
 
 from libs.cli.answers import RefusedByApi, check, read_all, read_one
+from libs.cli.connection import CONNECT_S, Connection
 from libs.cli.documents import Evaluation, Model, ModelPage, Run, RunPage, Track
 from libs.cli.event_stream import EventStream
 from libs.cli.output import Unreachable
 from libs.common.errors import NotFound, PlatformError, Unavailable
 
-CONNECT_S = 3.0
 ANSWER_S = 60.0
 IMPORT_S = 600.0
 SILENCE_S = 60.0
@@ -42,28 +41,11 @@ class _StillPending(Exception):
     pass
 
 
-class ApiClient:
+class ApiClient(Connection):
     """One connection to the REST API. Use as a context manager."""
 
     def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
-        self._http = httpx.Client(
-            base_url=f"{base_url}/v1",
-            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-            # A proxy is never asked for an address on this machine.
-            trust_env=httpx.URL(base_url).host not in ("127.0.0.1", "localhost"),
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._http.close()
+        super().__init__(base_url, ANSWER_S)
 
     # -- runs --------------------------------------------------------------------------------
 

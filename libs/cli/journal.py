@@ -6,12 +6,12 @@ import httpx
 import stamina
 
 from libs.cli.answers import check
+from libs.cli.connection import open_http
 from libs.cli.output import Unreachable
 from libs.cli.watch import describe_event
 from libs.common.errors import InvalidInput
 from libs.common.events import decode
 
-CONNECT_S = 3.0
 PATIENCE_S = 60.0
 """How long a logger that is being restarted is waited for."""
 
@@ -33,12 +33,7 @@ def journal_lines(base_url: str, path: str, query: Query, follow: bool) -> Itera
     """
     told = 0
     parameters = httpx.QueryParams({**query, "follow": follow})
-    trusted = httpx.URL(base_url).host not in ("127.0.0.1", "localhost")
-    with httpx.Client(
-        base_url=f"{base_url}/v1/journal",
-        timeout=httpx.Timeout(None, connect=CONNECT_S),
-        trust_env=trusted,  # a proxy is never asked for an address on this machine
-    ) as http:
+    with open_http(base_url, "/v1/journal", answer_s=None) as http:
         while True:
             try:
                 # The journal only grows, so that what was told before comes first again.

@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
 from libs.cli.answers import check, not_ours, read_one
+from libs.cli.connection import CONNECT_S, Connection
 from libs.cli.documents import Document
 from libs.cli.output import Unreachable
 
-CONNECT_S = 3.0
 ANSWER_S = 60.0
 
 
@@ -71,27 +70,11 @@ class Moved(Document):
     problem: str
 
 
-class MirrorClient:
+class MirrorClient(Connection):
     """One connection to the uploader. Use as a context manager."""
 
     def __init__(self, base_url: str) -> None:
-        self._http = httpx.Client(
-            base_url=f"{base_url}/v1",
-            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-            # A proxy is never asked for an address on this machine.
-            trust_env=httpx.URL(base_url).host not in ("127.0.0.1", "localhost"),
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._http.close()
+        super().__init__(base_url, ANSWER_S)
 
     def uploads(self, states: list[str], run: str, limit: int) -> Uploads:
         """How the mirror stands, and some of its objects."""

@@ -1,7 +1,7 @@
 """The routes: the page, its live stream, and the same figures for programs."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Query, Response
@@ -71,39 +71,25 @@ def add_routes(app: FastAPI, streamer: "Streamer") -> None:
     add_relay(app, streamer.relay)
 
 
+PAGES = {
+    "/": "index.html",
+    "/runs/{run_id}": "index.html",
+    "/manage": "manage.html",
+    "/models": "models.html",
+    "/races": "races.html",
+    "/compare": "compare.html",
+    "/overlay/{run_id}": "overlay.html",
+    "/classic/{run_id}": "classic.html",
+}
+
+
 def _add_page(app: FastAPI) -> None:
-    def page(name: str) -> FileResponse:
+    def page(name: str) -> Callable[[], FileResponse]:
         headers = {**REVALIDATE, "Content-Security-Policy": POLICY}
-        return FileResponse(PAGE / name, headers=headers)
+        return lambda: FileResponse(PAGE / name, headers=headers)
 
-    @app.get("/", include_in_schema=False)
-    @app.get("/runs/{run_id}", include_in_schema=False)
-    async def live() -> FileResponse:
-        return page("index.html")
-
-    @app.get("/manage", include_in_schema=False)
-    async def manage() -> FileResponse:
-        return page("manage.html")
-
-    @app.get("/compare", include_in_schema=False)
-    async def compare() -> FileResponse:
-        return page("compare.html")
-
-    @app.get("/models", include_in_schema=False)
-    async def models() -> FileResponse:
-        return page("models.html")
-
-    @app.get("/races", include_in_schema=False)
-    async def races() -> FileResponse:
-        return page("races.html")
-
-    @app.get("/overlay/{run_id}", include_in_schema=False)
-    async def overlay() -> FileResponse:
-        return page("overlay.html")
-
-    @app.get("/classic/{run_id}", include_in_schema=False)
-    async def classic() -> FileResponse:
-        return page("classic.html")
+    for path, name in PAGES.items():
+        app.add_api_route(path, page(name), include_in_schema=False, response_model=None)
 
     @app.get("/static/plotly.min.js", include_in_schema=False)
     async def plotly() -> FileResponse:
