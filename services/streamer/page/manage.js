@@ -52,7 +52,7 @@ async function sure(title, text, yes) {
   return dialog.returnValue === "yes";
 }
 
-const OF_RUNS = ["stop", "evaluate", "resume", "clone"];
+const OF_RUNS = ["stop", "evaluate", "resume", "clone", "submit"];
 
 async function remove(run) {
   const text = "Its checkpoints, models and logs in the store go too. Its journal stays.";
