@@ -16,6 +16,7 @@ from services.trainer.checkpoint import read_checkpoint, write_checkpoint
 from services.trainer.import_process import ImportOrder, convert
 from services.trainer.learner import Learner
 from services.trainer.network import ActorCritic
+from services.trainer.sac_network import SacNetwork
 from services.trainer.transfer import describe_transfer, nearest_actions, transfer_weights
 
 CAMERA = "FRONT_FACING_CAMERA"
@@ -87,6 +88,21 @@ def test_a_converted_checkpoint_has_counters_to_resume_from(tmp_path):
     assert (learner.state.iteration, learner.state.env_steps) == (13, 8044)
     again = learner.export_weights()
     assert all(np.allclose(again[name], weights[name], atol=1e-5) for name in weights)
+
+
+def test_a_folder_of_sac_is_converted_with_all_its_networks(tmp_path):
+    source, output = tmp_path / "source", tmp_path / "output"
+    source.mkdir()
+    output.mkdir()
+    metadata = continuous(30, 1.0, 2.0).model_copy(update={"training_algorithm": "sac"})
+    weights = SacNetwork(blueprint_of(metadata), seed=3).export_weights()
+    write_checkpoint(source, NAME, weights)
+    order = ImportOrder(folder=source, output=output, metadata=metadata, checkpoints=(NAME,))
+    report = convert(order)
+    assert report.problems == ()
+    again = read_checkpoint(output / NAME, blueprint_of(metadata))
+    assert again.keys() == weights.keys()
+    assert all(np.allclose(again[name], weights[name], atol=1e-6) for name in weights)
 
 
 def test_checkpoints_that_are_not_there_are_all_named(tmp_path):
