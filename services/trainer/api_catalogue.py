@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from libs.common.deepracer.metadata import NeuralNetwork
 from libs.common.tracks.exports import export
 from services.trainer.documents import (
     Health,
@@ -14,6 +15,7 @@ from services.trainer.documents import (
     TrackList,
     TrackShape,
 )
+from services.trainer.knobs import Algorithm, Knob, Preset, Version, knobs
 from services.trainer.starters import starters
 
 if TYPE_CHECKING:
@@ -43,6 +45,19 @@ def catalogue_router(trainer: "Trainer") -> APIRouter:
     @router.get("/starters", tags=["models"], summary="Run folders to begin with")
     def list_starters() -> list[StarterDocument]:
         return [StarterDocument(name=name, files=files) for name, files in starters().items()]
+
+    @router.get(
+        "/hyperparameters",
+        tags=["models"],
+        summary="Every hyperparameter with its range, and what a preset has for such a model",
+    )
+    def list_hyperparameters(
+        preset: Preset = "deepracer",
+        neural_network: NeuralNetwork = "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW",
+        training_algorithm: Algorithm = "clipped_ppo",
+        version: Version = "5",
+    ) -> list[Knob]:
+        return knobs(preset, neural_network, training_algorithm, version)
 
     @router.get("/health", tags=["health"], summary="The last heartbeat of every service")
     async def health() -> Health:

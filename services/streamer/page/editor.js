@@ -3,6 +3,7 @@
 import { drawActions } from "./actions.js";
 import { ask, encoded, get } from "./api.js";
 import { highlight } from "./highlight.js";
+import { Knobs } from "./knobs.js";
 
 const FIELDS = {
   "reward_function.py": "reward",
@@ -19,6 +20,7 @@ export class Editor {
   #onQueued;
   #starters = null;
   #later = null;
+  #knobs = new Knobs();
 
   constructor(onQueued) {
     this.#onQueued = onQueued;
@@ -79,6 +81,7 @@ export class Editor {
     byId("findings").replaceChildren();
     this.#colour();
     this.#soon();
+    this.#knobs.soon();
   }
 
   async #readFolder(chosen) {
