@@ -48,7 +48,7 @@ def film_episode(
     rows = len(episode.columns.x_m)
     if rows == 0:
         raise InvalidInput(f"episode {episode.episode} of {episode.run_id} has no poses")
-    width, height = (int(side) for side in wish.size.split("x"))
+    width, height = wish.size_px
     race, shot = stage(track, spec), shot_of(wish.view, track, spec.world, width, height)
     with Film(file, width, height, CONTROL_HZ * wish.speed) as film:
         for row in range(rows):

@@ -223,7 +223,7 @@ async def test_a_film_is_asked_for_and_what_came_of_it_is_told(
     films = (await http.get(f"/runs/{RUN}/films")).json()["films"]
     states = [(film["state"], film["reason"], film["size_bytes"]) for film in films]
     assert states == [("failed", "no poses", None), ("made", None, 9)]
-    for refused in ({"episode": "worst"}, {"view": "camera-7"}, {"speed": 99}):
+    for refused in ({"episode": "worst"}, {"view": "camera-7"}, {"size": "641x480"}):
         answer = await http.post(f"/runs/{RUN}/films", json=refused)
         assert answer.status_code == 422, refused
         assert str(next(iter(refused.values()))) in answer.text

@@ -32,7 +32,6 @@ from libs.common.events.films import (
     FilmEpisode,
     FilmFailed,
     FilmMade,
-    FilmSize,
     FilmView,
     FilmWish,
 )
@@ -121,7 +120,6 @@ __all__ = [
     "FilmEpisode",
     "FilmFailed",
     "FilmMade",
-    "FilmSize",
     "FilmView",
     "FilmWish",
     "IterationEnded",

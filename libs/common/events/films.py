@@ -1,8 +1,10 @@
 """Events about videos of past episodes."""
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from libs.common.deepracer.run_spec import RunSpec
 from libs.common.events.artifacts import ArtifactEvent
@@ -15,7 +17,7 @@ From behind with a map in the corner, from behind, from above: as DeepRacer's to
 
 `camera-front` is ours: what the car saw, beside the map.
 """
-FilmSize = Literal["640x480", "1280x720"]
+LEAST_PX, MOST_PX = 160, (1920, 1080)
 EpisodeChoice = int | Literal["best", "last"]
 
 
@@ -26,8 +28,29 @@ class FilmWish(Value):
     evaluation_id: str | None = None  # of this evaluation; None: of any, where it is one
     episode: EpisodeChoice = "best"  # the fastest lap, else the furthest way; or a trial's number
     view: FilmView = "camera-pip"
-    size: FilmSize = "640x480"
+    size: str = "640x480"  # pixels
     speed: float = Field(default=1.0, ge=0.1, le=16.0)  # times real time
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height."""
+        width, height = self.size.split("x")
+        return int(width), int(height)
+
+    @field_validator("size")
+    @classmethod
+    def _can_be_coded(cls, size: str) -> str:
+        """H.264 with halved colours has even sides."""
+        sides = re.fullmatch(r"(\d{2,4})x(\d{2,4})", size)
+        fits = sides is not None and all(
+            LEAST_PX <= int(side) <= most and int(side) % 2 == 0
+            for side, most in zip(sides.groups(), MOST_PX, strict=True)
+        )
+        if not fits:
+            raise PydanticCustomError(
+                "size", f"accepted: width x height, even, from {LEAST_PX}x{LEAST_PX} to 1920x1080"
+            )
+        return size
 
 
 class FilmEpisode(Command, producer="streamer"):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from pydantic import ValidationError
 
 from libs.cli.output import AsJson, WrongUsage, console, show_document
 from libs.common.errors import InvalidInput, NotFound
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 PhaseName = Literal["training", "evaluation"]
 # As in `libs.common.events`, which takes longer to import than --help should.
 ViewName = Literal["camera-front", "camera-pip", "camera-45degree", "camera-topview"]
-SizeName = Literal["640x480", "1280x720"]
 BEST, LAST = "best", "last"
 
 
@@ -40,7 +40,7 @@ def film(
         ViewName,
         typer.Option(help="What the car sees; from behind, with a map in the corner; from above."),
     ] = "camera-front",
-    size: Annotated[SizeName, typer.Option(help="Of the pictures, in pixels.")] = "1280x720",
+    size: Annotated[str, typer.Option(help="Of the pictures, up to 1920x1080.")] = "1280x720",
     speed: Annotated[float, typer.Option(min=0.1, max=16.0, help="Times real time.")] = 1.0,
     out: Annotated[Path | None, typer.Option(help="The file; else RUN-EPISODE.mp4 here.")] = None,
     as_json: AsJson = False,
@@ -51,14 +51,18 @@ def film(
 
     if out is not None and not out.parent.is_dir():
         raise WrongUsage(f"--out: got {str(out)!r}; accepted: a file in a folder that exists")
-    wish = FilmWish(
-        phase=phase,
-        evaluation_id=evaluation,
-        episode=_episode(episode),
-        view=view,
-        size=size,
-        speed=speed,
-    )
+    try:
+        wish = FilmWish(
+            phase=phase,
+            evaluation_id=evaluation,
+            episode=_episode(episode),
+            view=view,
+            size=size,
+            speed=speed,
+        )
+    except ValidationError as error:
+        [problem] = error.errors()
+        raise InvalidInput(f"--size: got {size!r}; {problem['msg']}") from error
     queued, chosen = find_episode(_events(run), run, wish)
     file = out or Path(f"{run}-{phase}-{chosen.episode}.mp4")
     track = _track(queued.track if chosen.track == queued.track.name else chosen.track)
