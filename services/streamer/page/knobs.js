@@ -73,6 +73,7 @@ export class Knobs {
       if ((most ?? below) !== null) input.max = most ?? below;
     }
     input.id = `knob-${name}`;
+    input.setAttribute("form", "no-form"); // it does not hold the form back unseen: the check tells
     input.addEventListener("change", () => {
       if (input.validity.badInput) return;
       const isText = kind === "choice" || input.value === "";
