@@ -1,6 +1,7 @@
 """What is on the air: every broadcast of this process."""
 
 import asyncio
+import shutil
 import time
 from pathlib import Path
 from secrets import token_hex
@@ -10,6 +11,10 @@ from services.streamer.broadcast import SIZES, Broadcast, BroadcastRequest, Broa
 from services.streamer.frames import Painter, Scene
 from services.streamer.run_watch import RunWatch
 from services.streamer.track_shape import TrackShape
+
+
+STALE_S = 60.0
+"""HLS writes its playlist every two seconds: a folder this old is of a process that was killed."""
 
 
 class Air:
@@ -25,6 +30,13 @@ class Air:
     def __init__(self, folder: Path, key: str, most: int) -> None:
         self._folder, self._key, self._most = folder, key, most
         self._broadcasts: dict[str, Broadcast] = {}
+
+    def sweep(self) -> None:
+        """Remove what processes that were killed have left; blocking."""
+        for folder in self._folder.glob("*/"):
+            newest_s = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+            if time.time() - newest_s > STALE_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
     async def begin(
         self, watch: RunWatch, track: TrackShape | None, asked: BroadcastRequest

@@ -65,6 +65,7 @@ class Streamer(Service[StreamerSettings]):
     async def start(self) -> None:
         """Read which runs there are, and listen to telemetry."""
         self._films = FilmDesk(self.bus)
+        await asyncio.to_thread(self.air.sweep)
         async for received in self.bus.follow(classes=LIFE_EVENTS, live=False):
             self._catalogue.apply(received.message)
             self._listed_until = received.sequence
