@@ -12,7 +12,6 @@ from services.streamer.frames import Painter, Scene
 from services.streamer.run_watch import RunWatch
 from services.streamer.track_shape import TrackShape
 
-
 STALE_S = 60.0
 """HLS writes its playlist every two seconds: a folder this old is of a process that was killed."""
 
