@@ -72,6 +72,10 @@ class EmbeddedStack:
         """The run's document when it has so many camera steps."""
         return self._when(run_id, lambda found: found["progress"]["env_steps"] >= env_steps)
 
+    def wait_for_checkpoint(self, run_id: str) -> dict[str, Any]:
+        """The run's document when it has one."""
+        return self._when(run_id, lambda found: found["last"] is not None)
+
     def _when(self, run_id: str, holds: Any) -> dict[str, Any]:
         for attempt in stamina.retry_context(
             on=AssertionError, attempts=None, timeout=240, wait_initial=0.2, wait_max=0.5
@@ -96,7 +100,8 @@ class EmbeddedStack:
         learners = []
         for child in trainer.children():
             with suppress(psutil.Error):  # it is over by now
-                if "learner" in " ".join(child.cmdline()):
+                command = " ".join(child.cmdline())
+                if "learner" in command or "services.trainer.coach" in command:
                     learners.append(child)
         assert learners, "no learner is running"
         # A spare is never older: none waits while the one place is taken.

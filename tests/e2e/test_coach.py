@@ -12,6 +12,7 @@ from libs.common.events import (
 )
 from tests.e2e.conftest import starter_with
 from tests.e2e.embedded import EmbeddedStack
+from tests.e2e.test_recovery import assert_nothing_lost_or_doubled
 
 BY_EPISODES = {"preset": "deepracer", "num_episodes_between_training": 4, "num_epochs": 2}
 
@@ -50,3 +51,18 @@ def test_rl_coach_trains_a_car_and_our_learner_goes_on_from_it(
     again = starter_with(tmp_path / "native", {"max_iterations": 1}, cars=4, **BY_EPISODES)
     set_run(again, start={"run": run_id, "checkpoint": saved[-1].number})
     assert stack.wait_for_end(stack.start(again, "--name", "native-1"))["status"] == "finished"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("coach_python")
+def test_a_run_survives_the_death_of_rl_coach(stack: EmbeddedStack, tmp_path: Path) -> None:
+    folder = starter_with(tmp_path / "killed", {"max_iterations": 4}, cars=4, **BY_EPISODES)
+    set_run(folder, engine="coach")
+    run_id = stack.start(folder, "--name", "coach-killed")
+    stack.wait_for_checkpoint(run_id)
+    stack.kill("learner")
+    run = stack.wait_for_end(run_id)
+    assert (run["status"], run["attempt"]) == ("finished", 2), run["reason"]
+    assert "4 iterations" in run["reason"]
+    assert_nothing_lost_or_doubled(stack, run_id)
