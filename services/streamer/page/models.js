@@ -10,7 +10,9 @@ import { fileItems } from "./model.js";
 const PAGE = 50;
 const CHECKPOINTS = 15; // shown at first; a long run has thousands
 const FILES = 24;
-const REFRESH_MS = 3000; // evaluations end, and runs go on
+const REFRESH_MS = 5000;
+const AWAIT_MS = 120_000; // after a deed: an evaluation ends within that
+const GOING = new Set(["running", "queued"]);
 const OF_MODELS = ["evaluate", "clone", "resume", "submit"];
 
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "short" });
@@ -19,6 +21,8 @@ const chosen = () => new URLSearchParams(location.search).get("run");
 
 let shown = null; // the model in the section above
 let drawn = ""; // what it was drawn from
+let isGoing = false; // whether its run does
+let awaitedUntilMs = 0;
 let cursor = null;
 let asked = 0;
 
@@ -31,6 +35,7 @@ async function report(doing) {
   complain(null);
   try {
     byId("said").textContent = await doing;
+    awaitedUntilMs = performance.now() + AWAIT_MS;
     await showOne();
   } catch (error) {
     complain(error);
@@ -116,6 +121,7 @@ async function showOne() {
 }
 
 function draw(model, lineage) {
+  isGoing = GOING.has(model.status);
   const title = byId("one-title");
   title.replaceChildren(element("a", model.run, { href: `/runs/${encoded(model.run)}` }));
   byId("one-note").textContent = `${model.status} · ${model.track} · ${model.checkpoints.length} checkpoints`;
@@ -174,6 +180,9 @@ addEventListener("popstate", () => {
   mark();
   showOne();
 });
-setInterval(() => document.visibilityState === "visible" && showOne(), REFRESH_MS);
+setInterval(() => {
+  const isAwaited = isGoing || performance.now() < awaitedUntilMs;
+  if (isAwaited && document.visibilityState === "visible") showOne();
+}, REFRESH_MS);
 showList(null);
 showOne();
