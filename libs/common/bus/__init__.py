@@ -13,7 +13,8 @@ Every dead letter lies in the stream `DR_DEAD` under `dr.dead.<subject>` and is 
 `MessageRejected` event.
 """
 
-from libs.common.bus.connection import Bus, Kept, Received
+from libs.common.bus.connection import Bus, Received
+from libs.common.bus.delivery import Kept
 from libs.common.bus.records import Records, Row
 
 __all__ = ["Bus", "Kept", "Received", "Records", "Row"]

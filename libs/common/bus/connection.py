@@ -15,16 +15,16 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import BadRequestError
 
+from libs.common.bus.delivery import Handle, Handler, Kept, in_batches, one_by_one
 from libs.common.bus.following import batches
 from libs.common.bus.framing import join, split
 from libs.common.bus.pull import Pull
 from libs.common.bus.records import Records
 from libs.common.bus.streams import stream_configs
 from libs.common.bus.tally import Tally
-from libs.common.errors import InvalidInput, PlatformError, StartupFailed, Unavailable
+from libs.common.errors import InvalidInput, StartupFailed, Unavailable
 from libs.common.events import (
     ANY,
-    Envelope,
     Event,
     Message,
     MessageRejected,
@@ -32,7 +32,6 @@ from libs.common.events import (
     Value,
     decode,
     decode_as,
-    read_envelope,
 )
 
 CONNECT_S = 5.0
@@ -41,15 +40,8 @@ PUBLISH_S = 2.0
 RETRY_FOR_S = 300.0
 """How long a publish is repeated while the server is away."""
 
-BATCH = "batch"
-"""Under which `Tally` counts what comes in batches of all types."""
-
-READ_AT_ONCE = 16
-"""Messages of a batch that are read before others have their turn."""
-
 M = TypeVar("M", bound=Message)
 V = TypeVar("V", bound=Value)
-Handler = Callable[[M], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True)
@@ -59,14 +51,6 @@ class Received:
     message: Message
     data: bytes
     sequence: int
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A message for those who keep it as it is, unread but for its envelope."""
-
-    envelope: Envelope
-    data: bytes
 
 
 class Bus:
@@ -274,14 +258,9 @@ class Bus:
         `max_deliver` -1 never gives a message up.
         """
 
-        async def handle(raws: list[Msg]) -> None:
-            await asyncio.gather(
-                *(
-                    self._handle(raw, message_class, handler, ack_wait_s, max_deliver)
-                    for raw in raws
-                )
-            )
-
+        handle = one_by_one(
+            message_class, handler, self._reject, self.tally, ack_wait_s, max_deliver
+        )
         config = ConsumerConfig(
             durable_name=durable,
             filter_subject=message_class.subject(),
@@ -306,24 +285,7 @@ class Bus:
         What the handler raises brings the whole batch back: it must not be half done.
         """
 
-        async def handle(raws: list[Msg]) -> None:
-            received = []
-            for number, raw in enumerate(raws):
-                if (item := await self._read(raw)) is not None:
-                    received.append(item)
-                if number % READ_AT_ONCE == 0:  # a batch of long episodes must not hold the loop
-                    await asyncio.sleep(0)
-            try:
-                if received:
-                    with self.tally.handling(BATCH):
-                        await handler(received)
-            except Exception:
-                for raw in raws:
-                    await raw.nak()  # at once: what follows must not overtake them
-                raise
-            for raw in raws:
-                await raw.ack()
-
+        handle = in_batches(handler, self._reject, self.tally)
         config = ConsumerConfig(
             durable_name=durable,
             filter_subject="dr.evt.>",
@@ -392,7 +354,7 @@ class Bus:
         self,
         stream: str,
         config: ConsumerConfig,
-        handle: Callable[[list[Msg]], Coroutine[Any, Any, None]],
+        handle: Handle,
         batch: int,
         workers: int,
     ) -> None:
@@ -401,32 +363,6 @@ class Bus:
             pull = Pull(self._js, stream, config, handle, batch)
             await pull.start()
             self._subscriptions.append(pull)
-
-    async def _handle(
-        self, raw: Msg, message_class: type[M], handler: Handler[M], ack_wait_s: float, limit: int
-    ) -> None:
-        ticking = asyncio.create_task(_keep_in_progress(raw, ack_wait_s / 3))
-        try:
-            with self.tally.handling(message_class.type_name):
-                await handler(decode_as(message_class, raw.data))
-        except Exception as error:
-            hopeless = isinstance(error, PlatformError) and not isinstance(error, Unavailable)
-            if hopeless or 0 < limit <= raw.metadata.num_delivered:
-                await self._reject(raw.subject, raw.data, f"{type(error).__name__}: {error}")
-                await raw.term()
-            else:
-                await raw.nak(delay=min(2.0 ** min(raw.metadata.num_delivered, 7) / 4, 30.0))
-        else:
-            await raw.ack()
-        finally:
-            ticking.cancel()
-
-    async def _read(self, raw: Msg) -> Kept | None:
-        try:
-            return Kept(read_envelope(raw.data), raw.data)
-        except InvalidInput as error:
-            await self._reject(raw.subject, raw.data, str(error))
-            return None
 
     async def _reject(self, subject: str, data: bytes, reason: str) -> None:
         self.tally.rejected += 1
@@ -440,13 +376,6 @@ class Bus:
                 excerpt=data[:200].decode(errors="replace"),
             )
         )
-
-
-async def _keep_in_progress(raw: Msg, every_s: float) -> None:
-    while True:
-        await asyncio.sleep(every_s)
-        with suppress(NatsError, TimeoutError):
-            await raw.in_progress()
 
 
 async def _ignore(_: Exception) -> None:
