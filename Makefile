@@ -114,7 +114,8 @@ test-slow: install system-parts ## the heavier proofs
 	$(PYTEST) -m slow
 
 tests: install
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" -n 2 --dist loadfile tests/unit tests/contract
+	$(PYTEST) -m "not slow" tests/integration tests/e2e
 
 system-parts: # the browser and ffmpeg, which some tests want
 	@sh deploy/system-parts.sh

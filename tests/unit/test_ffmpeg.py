@@ -1,9 +1,9 @@
 """ffmpeg: where it is found, and what its complaints mean."""
 
-import builtins
+import sys
 from pathlib import Path
-from typing import Any
 
+import imageio_ffmpeg
 import pytest
 
 from libs.common.errors import Unavailable
@@ -19,7 +19,6 @@ def test_the_systems_program_goes_first_and_then_that_of_the_package(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_ffmpeg() == str(program)
     program.unlink()
-    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     assert find_ffmpeg() == imageio_ffmpeg.get_ffmpeg_exe()
 
 
@@ -27,14 +26,7 @@ def test_without_either_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    real = builtins.__import__
-
-    def without(name: str, *rest: Any, **named: Any) -> Any:
-        if name == "imageio_ffmpeg":
-            raise ImportError(name)
-        return real(name, *rest, **named)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(Unavailable, match="apt-get install ffmpeg .* pip install imageio-ffmpeg"):
         find_ffmpeg()
 

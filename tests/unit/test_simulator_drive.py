@@ -275,6 +275,7 @@ def test_without_ffmpeg_drive_names_it_and_still_plots(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # nor the package that brings one
     out = ["--out", str(tmp_path), "--seconds", "1"]
     with pytest.raises(Unavailable, match="apt-get install ffmpeg"):
         CliRunner().invoke(app, ["drive", *out], catch_exceptions=False)
