@@ -34,6 +34,7 @@ def change_metadata(folder: Path, **changes: object) -> None:
     file.write_text(json.dumps(metadata))
 
 
+@pytest.mark.slow
 def test_learning_that_blows_up_ends_the_run_and_names_what_there_is_to_go_on_from(
     stack: EmbeddedStack, tmp_path: Path
 ) -> None:
@@ -53,6 +54,7 @@ def test_learning_that_blows_up_ends_the_run_and_names_what_there_is_to_go_on_fr
     assert stack.wait_for_end(stack.start(again, "--name", "wild-2"))["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_continuous_actions_are_learned_driven_and_evaluated(
     stack: EmbeddedStack, tmp_path: Path
 ) -> None:

@@ -167,6 +167,7 @@ def test_a_reward_that_raises_at_step_7_is_refused_before_the_run_starts(
     assert "step 7" in json.dumps(refused)
 
 
+@pytest.mark.slow
 def test_a_reward_that_raises_on_the_track_fails_its_run_and_the_next_one_is_driven(
     stack: EmbeddedStack, tmp_path: Path
 ) -> None:

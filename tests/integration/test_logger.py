@@ -108,6 +108,7 @@ async def test_every_event_is_in_its_runs_journal_as_it_was_published(
     assert all(isinstance(event, LogWritten) and event.service == "logger" for event in said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 async def test_each_event_is_there_once_after_the_logger_was_killed_in_a_flood(
     connect: Connect, logger: ServiceProcess, tmp_path: Path, seed: int
@@ -150,6 +151,7 @@ async def grown_by(path: Path, size_bytes: int) -> None:
     await check()
 
 
+@pytest.mark.slow
 async def test_each_event_is_there_once_after_the_bus_was_killed_in_a_flood(
     connect: Connect, logger: ServiceProcess, nats_server: NatsServer, tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ async def test_numbers_move_with_what_happens(start: Start, connect: Connect) ->
     told()
 
 
+@pytest.mark.slow
 async def test_prometheus_finds_all_that_the_dashboard_asks_for(start: Start) -> None:
     stack = start(*SERVICES)
 

@@ -189,6 +189,7 @@ def test_a_second_start_is_harmless(settings: StackSettings) -> None:
     assert pids(stack) == before
 
 
+@pytest.mark.slow
 def test_a_start_after_the_supervisor_was_killed_ends_what_it_left(settings: StackSettings) -> None:
     stack = open_stack(settings, service(settings))
     stack.start(Progress())
@@ -242,6 +243,7 @@ def test_a_service_that_cannot_start_is_named_and_nothing_is_left_running(
     assert not stack.is_running
 
 
+@pytest.mark.slow
 def test_a_service_that_crashes_again_and_again_is_given_up(settings: StackSettings) -> None:
     program = ("-c", "raise RuntimeError('a wheel came off')")
     stack = open_stack(settings, service(settings, *program))
@@ -249,6 +251,7 @@ def test_a_service_that_crashes_again_and_again_is_given_up(settings: StackSetti
         stack.start(Progress())
 
 
+@pytest.mark.slow
 def test_a_service_that_is_never_ready_says_what_it_misses(settings: StackSettings) -> None:
     hasty = settings.model_copy(update={"ready_deadline_s": 3.0})
     program = served(settings, "the bus is not connected")

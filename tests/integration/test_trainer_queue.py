@@ -227,6 +227,7 @@ async def test_a_run_whose_trainer_died_goes_on_with_another(start: Start, bus: 
     assert again.trainer != story.told[1].trainer  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 async def test_a_trainer_that_was_frozen_gives_up_a_run_that_another_one_took(
     start: Start, bus: Bus
 ) -> None:
@@ -246,6 +247,7 @@ async def test_a_trainer_that_was_frozen_gives_up_a_run_that_another_one_took(
     assert attempts == [1, 2], again
 
 
+@pytest.mark.slow
 async def test_the_queue_survives_a_killed_bus(
     start: Start, bus: Bus, nats_server: NatsServer
 ) -> None:

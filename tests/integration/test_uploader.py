@@ -56,6 +56,7 @@ async def test_a_changed_object_is_copied_again(stage: Stage) -> None:
         await stage.wait_for_copy(key, b"new")
 
 
+@pytest.mark.slow
 async def test_a_remote_that_was_away_gets_everything_when_it_is_back(
     stage: Stage, far_server: S3Server
 ) -> None:
